@@ -1,0 +1,144 @@
+"""What `k8s-ee.yaml` and the platform settings say, after defaults: plain values, nothing left to parse."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Literal
+
+from k8s_ee import environment
+
+
+@dataclasses.dataclass(frozen=True)
+class App:
+    """`migrate` runs to completion before the rollout; empty `command`/`args` leave the image's own.
+
+    `startup_seconds` is how long the app may take until its health path answers for the first time.
+    """
+
+    port: int = 3000
+    health_path: str = "/health"
+    metrics_path: str = ""
+    command: tuple[str, ...] = ()
+    args: tuple[str, ...] = ()
+    replicas: int = 1
+    migrate: tuple[str, ...] = ()
+    run_as_user: int | None = None
+    startup_seconds: int = 150
+
+
+@dataclasses.dataclass(frozen=True)
+class Image:
+    """`repository` is where the built image is pushed; empty = the platform's first registry + the GitHub repository."""
+
+    context: str = "."
+    dockerfile: str = "Dockerfile"
+    repository: str = ""
+    target: str = ""
+    args: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    platforms: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Quantities:
+    """Kubernetes quantities as written, for example `100m` and `256Mi`."""
+
+    cpu: str
+    memory: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Resources:
+    requests: Quantities = Quantities(cpu="100m", memory="128Mi")
+    limits: Quantities = Quantities(cpu="500m", memory="512Mi")
+
+
+@dataclasses.dataclass(frozen=True)
+class EnvFrom:
+    kind: Literal["secretRef", "configMapRef"]
+    name: str
+    optional: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Database:
+    """`engine` is a key of `plan.ENGINES`; `bootstrap` is SQL run once, on the empty database, as the app's user."""
+
+    engine: str
+    version: str = ""
+    storage: str = "1Gi"
+    bootstrap: str = ""
+    startup_seconds: int = 150
+
+
+@dataclasses.dataclass(frozen=True)
+class Ingress:
+    enabled: bool = True
+    annotations: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class Metrics:
+    """`interval` as Prometheus writes it, for example `30s`."""
+
+    enabled: bool = False
+    interval: str = "30s"
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    project: environment.ProjectId
+    path: str = "k8s-ee.yaml"
+    trigger: Literal["automatic", "on-demand"] = "automatic"
+    app: App = App()
+    image: Image = Image()
+    resources: Resources = Resources()
+    env: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    env_from: tuple[EnvFrom, ...] = ()
+    writable_dirs: tuple[str, ...] = ()
+    databases: tuple[Database, ...] = ()
+    ingress: Ingress = Ingress()
+    metrics: Metrics = Metrics()
+    lines: Mapping[str, int] = dataclasses.field(default_factory=dict, compare=False)
+    """Line of each key by dotted path ("app.port"), for annotations of problems found later than parsing."""
+
+
+@dataclasses.dataclass(frozen=True)
+class PlatformIngress:
+    """`address` ("host" or "host:port") is where a runner connects when the domain does not resolve for it."""
+
+    class_name: str = "nginx"
+    namespace: str = "ingress-nginx"
+    pod_labels: Mapping[str, str] = dataclasses.field(
+        default_factory=lambda: {"app.kubernetes.io/name": "ingress-nginx"}
+    )
+    allowed_annotations: tuple[str, ...] = ()
+    address: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Platform:
+    """Cluster-wide settings. Empty `allowed_owner_ids` and `allowed_repository_ids` = nobody may deploy.
+
+    `registries` are prefixes images may come from ("ghcr.io/acme"); `image_pull_secrets` are Secrets of the platform
+    namespace that are copied into each environment. `cluster_cidrs` are ranges environments must not reach beside the
+    private ones.
+    """
+
+    domain: str
+    scheme: Literal["https", "http"] = "https"
+    namespace: str = "k8s-ee-system"
+    ingress: PlatformIngress = PlatformIngress()
+    registries: tuple[str, ...] = ()
+    image_pull_secrets: tuple[str, ...] = ()
+    storage_class: str = ""
+    engine_images: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    max_cpu: str = "2"
+    max_memory: str = "4Gi"
+    max_storage: str = "10Gi"
+    allowed_owner_ids: tuple[int, ...] = ()
+    allowed_repository_ids: tuple[int, ...] = ()
+    pod_security: Literal["restricted", "baseline"] = "restricted"
+    metrics_namespace: str = "monitoring"
+    cluster_cidrs: tuple[str, ...] = ()
+    priority_class: str = "k8s-ee-preview"

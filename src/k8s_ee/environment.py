@@ -1,0 +1,149 @@
+"""One environment: the names, labels and annotations it has in the cluster, and how to read them back.
+
+The only home of namespace names, host names and label keys.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import re
+from collections.abc import Mapping
+from typing import Any, NewType
+
+from k8s_ee import errors
+
+ProjectId = NewType("ProjectId", str)
+NamespaceName = NewType("NamespaceName", str)
+
+PROJECT_ID = re.compile(r"[a-z0-9]([a-z0-9-]{0,18}[a-z0-9])?", re.ASCII)
+SHA = re.compile(r"[0-9a-f]{40}", re.ASCII)
+
+MANAGER = "k8s-ee"
+MANAGED_BY = "app.kubernetes.io/managed-by"
+COMPONENT = "app.kubernetes.io/component"
+TYPE = "k8s-ee/type"
+PROJECT = "k8s-ee/project"
+REPOSITORY_ID = "k8s-ee/repository-id"
+PULL_REQUEST = "k8s-ee/pr"
+
+REPOSITORY = "k8s-ee/repository"
+BRANCH = "k8s-ee/branch"
+HEAD_SHA = "k8s-ee/head-sha"
+RUN = "k8s-ee/run"
+CREATED_AT = "k8s-ee/created-at"
+DEPLOYED_AT = "k8s-ee/deployed-at"
+URL = "k8s-ee/url"
+COMMENT_ID = "k8s-ee/comment-id"
+CLEANUP_REQUESTED_AT = "k8s-ee/cleanup-requested-at"
+
+
+def namespace_name(project: ProjectId, number: int) -> NamespaceName:
+    """Raises InputError when the name would not be a DNS label of at most 63 characters."""
+    name = f"{project}-pr-{number}"
+    if not PROJECT_ID.fullmatch(project) or number < 1 or len(name) > 63:
+        raise errors.InputError(
+            f"{name!r} can't be a namespace name",
+            hint="projectId: 1 to 20 of a-z, 0-9 and '-', starting and ending with a letter or digit",
+        )
+    return NamespaceName(name)
+
+
+@dataclasses.dataclass(frozen=True)
+class Environment:
+    """One (repository, pull request, project). `domain` is the platform's, without a leading dot."""
+
+    project: ProjectId
+    number: int
+    repository: str
+    repository_id: int
+    domain: str
+    scheme: str = "https"
+    branch: str = ""
+    head_sha: str = ""
+    run: int = 0
+
+    @property
+    def namespace(self) -> NamespaceName:
+        return namespace_name(self.project, self.number)
+
+    @property
+    def host(self) -> str:
+        return f"{self.namespace}.{self.domain}"
+
+    @property
+    def url(self) -> str:
+        return f"{self.scheme}://{self.host}"
+
+    def labels(self) -> dict[str, str]:
+        return {
+            MANAGED_BY: MANAGER,
+            TYPE: "ephemeral",
+            PROJECT: self.project,
+            REPOSITORY_ID: str(self.repository_id),
+            PULL_REQUEST: str(self.number),
+        }
+
+    def annotations(self) -> dict[str, str]:
+        """What creating or updating the namespace writes; times and the head SHA are written by the steps that prove them."""
+        return {REPOSITORY: self.repository, BRANCH: self.branch, URL: self.url, RUN: str(self.run)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Observed:
+    """An environment as the cluster has it. `created_at` is the namespace's own creation time (UTC)."""
+
+    namespace: NamespaceName
+    uid: str
+    resource_version: str
+    project: ProjectId
+    number: int
+    repository_id: int
+    created_at: datetime.datetime
+    terminating: bool
+    annotations: Mapping[str, str]
+
+    @property
+    def head_sha(self) -> str:
+        return self.annotations.get(HEAD_SHA, "")
+
+    @property
+    def run(self) -> int:
+        value = self.annotations.get(RUN, "")
+        return int(value) if re.fullmatch(r"[0-9]{1,18}", value, re.ASCII) else 0
+
+    @property
+    def url(self) -> str:
+        return self.annotations.get(URL, "")
+
+    @property
+    def repository(self) -> str:
+        return self.annotations.get(REPOSITORY, "")
+
+
+def is_ours(namespace: Mapping[str, Any]) -> bool:
+    labels = namespace["metadata"].get("labels") or {}
+    return labels.get(MANAGED_BY) == MANAGER and labels.get(TYPE) == "ephemeral"
+
+
+def from_namespace(namespace: Mapping[str, Any]) -> Observed:
+    """The inverse of `Environment.labels`. Raises Refused for a namespace that is not an environment of ours."""
+    metadata = namespace["metadata"]
+    labels = metadata.get("labels") or {}
+    numbers = [labels.get(PULL_REQUEST, ""), labels.get(REPOSITORY_ID, "")]
+    if not is_ours(namespace) or not all(re.fullmatch(r"[0-9]{1,18}", n, re.ASCII) for n in numbers):
+        raise errors.Refused(
+            f"namespace {metadata['name']} exists and is not an environment of this tool",
+            hint="choose another projectId, or ask your platform team what the namespace is",
+        )
+    return Observed(
+        namespace=NamespaceName(metadata["name"]),
+        uid=metadata["uid"],
+        resource_version=metadata["resourceVersion"],
+        project=ProjectId(labels.get(PROJECT, "")),
+        number=int(numbers[0]),
+        repository_id=int(numbers[1]),
+        created_at=datetime.datetime.fromisoformat(metadata["creationTimestamp"]),
+        terminating="deletionTimestamp" in metadata,
+        annotations=dict(metadata.get("annotations") or {}),
+    )
