@@ -1,0 +1,143 @@
+"""deploy-app: migrate, roll out, and be reachable at this commit; else leave the version that serves alone."""
+
+from __future__ import annotations
+
+import re
+import time
+
+from k8s_ee import environment, errors, helm, outcome, plan, probe
+from k8s_ee.cluster import Manifest, serving, waiting
+from k8s_ee.commands import admission, databases, session
+
+IMAGE = re.compile(r"[a-z0-9][a-z0-9._:/-]*@sha256:[0-9a-f]{64}", re.ASCII)
+
+
+def deploy_app(ctx: session.Session, *, image: str) -> outcome.Outcome:
+    refusal = admission.check(ctx)
+    if refusal:
+        return ctx.result("deploy-app", "skipped", notes=(refusal,))
+    databases.require_namespace(ctx)
+    check_image(ctx, image)
+    started = time.monotonic()
+    if ctx.options.dry_run:
+        return ctx.result("deploy-app", "planned", outputs={"url": ctx.target().url})
+    release = render(ctx, image=image)
+    migrate(ctx, release)
+    roll_out(ctx, release)
+    return finish(ctx, command="deploy-app", started=started)
+
+
+def check_image(ctx: session.Session, image: str) -> None:
+    """Raises InputError for anything but a digest, Refused for a registry the platform does not list."""
+    if not IMAGE.fullmatch(image):
+        raise errors.InputError(
+            f"image {image!r} is not a reference by digest", hint="REGISTRY/NAME@sha256:… as the build prints it"
+        )
+    if not any(image.startswith(f"{prefix.rstrip('/')}/") for prefix in ctx.platform.registries):
+        allowed = ", ".join(ctx.platform.registries) or "none"
+        raise errors.Refused(
+            f"images may not come from {image.split('@')[0]}", hint=f"platform settings allow: {allowed} (registries)"
+        )
+
+
+def render(ctx: session.Session, *, image: str) -> tuple[Manifest, ...]:
+    secrets = {one.engine: plan.ENGINES[one.engine].secret for one in ctx.config.databases}
+    component = plan.app(ctx.target(), ctx.config, ctx.platform, image=image, database_secrets=secrets)
+    return helm.render(component, namespace=ctx.target().namespace, kube_version=ctx.cluster.version())
+
+
+def migrate(ctx: session.Session, release: tuple[Manifest, ...]) -> None:
+    """Runs the migration Job of this commit to its end; the version that serves is not touched until it succeeded."""
+    jobs = [one for one in release if one["kind"] == "Job"]
+    if jobs:
+        with ctx.phase("migration"):
+            _apply(ctx, [one for one in release if one["kind"] in {"Job", "ConfigMap"}])
+            _wait(ctx, [("Job", one["metadata"]["name"]) for one in jobs])
+
+
+def roll_out(ctx: session.Session, release: tuple[Manifest, ...]) -> None:
+    """Everything but the Ingress, until only this commit serves; then the Ingress; then what is no longer needed goes."""
+    namespace, target = ctx.target().namespace, ctx.target()
+    previous = ctx.cluster.get("Deployment", plan.APP, namespace)
+    with ctx.phase("rollout"):
+        try:
+            _apply(ctx, [one for one in release if one["kind"] not in {"Job", "Ingress"}])
+            _wait(ctx, [("Deployment", plan.APP)])
+            serving.only(ctx.cluster, namespace, plan.APP, sha=target.head_sha, deadline=ctx.deadline)
+        except errors.NotReady as error:
+            raise _put_back(ctx, previous, error) from error
+    with ctx.phase("ingress"):
+        _apply(ctx, [one for one in release if one["kind"] == "Ingress"])
+        ctx.cluster.prune(namespace, plan.APP, plan.APP_MANAGER, keep=databases.names(release))
+
+
+def finish(ctx: session.Session, *, command: str, started: float) -> outcome.Outcome:
+    """Asks the link, writes on the namespace what was proven, and says so. Raises NotReady if the link does not answer."""
+    target = ctx.target()
+    verified_from = _reachable(ctx) if ctx.config.ingress.enabled else "cluster"
+    assert ctx.observed is not None  # noqa: S101 - every deploy passed require_namespace or fence
+    ctx.cluster.annotate(
+        target.namespace,
+        ctx.observed.uid,
+        {environment.HEAD_SHA: target.head_sha, environment.DEPLOYED_AT: ctx.now().isoformat(timespec="seconds")},
+    )
+    outputs = {
+        "url": target.url if ctx.config.ingress.enabled else "",
+        "ready": "true",
+        "seconds": f"{time.monotonic() - started:.1f}",
+        "sha": target.head_sha,
+        "namespace": target.namespace,
+    }
+    admission.still_wanted(ctx)
+    return ctx.result(command, "ready", outputs=outputs, serving_sha=target.head_sha, verified_from=verified_from)
+
+
+def _reachable(ctx: session.Session) -> str:
+    target, app = ctx.target(), ctx.config.app
+    with ctx.phase("link"):
+        answer = probe.until_ready(
+            target,
+            path=app.health_path,
+            address=ctx.platform.ingress.address,
+            deadline=min(ctx.deadline, time.monotonic() + 60),
+        )
+    if answer.ready:
+        return "runner"
+    if not answer.reached:
+        ctx.notes.append(f"the link could not be tried from here: {answer.reason}")
+        return "cluster"
+    found = f"answered {answer.status}" if answer.status else answer.reason
+    raise errors.NotReady(
+        f"{target.url}{app.health_path} {found}",
+        hint="the pods are ready, so look at the ingress controller: its class, its log, its network policy",
+    )
+
+
+def _put_back(ctx: session.Session, previous: Manifest | None, error: errors.NotReady) -> errors.NotReady:
+    """Applies the pod template that served before, so that the next pod that starts is one that works."""
+    if previous is None or not ctx.observed or not ctx.observed.head_sha:
+        return error
+    template = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": plan.APP, "labels": previous["metadata"].get("labels", {})},
+        "spec": previous["spec"],
+    }
+    _apply(ctx, [template])
+    ctx.notes.append(f"commit {ctx.observed.head_sha[:7]} still serves; {ctx.target().head_sha[:7]} was taken back")
+    return error
+
+
+def _apply(ctx: session.Session, manifests: list[Manifest]) -> None:
+    ctx.cluster.apply(tuple(manifests), manager=plan.APP_MANAGER, namespace=ctx.target().namespace)
+
+
+def _wait(ctx: session.Session, workloads: list[tuple[str, str]]) -> None:
+    waiting.ready(
+        ctx.cluster,
+        ctx.target().namespace,
+        workloads,
+        deadline=min(ctx.deadline, time.monotonic() + ctx.config.app.startup_seconds + 60),
+        progress=ctx.say,
+        redact=ctx.redactor.redact,
+    )

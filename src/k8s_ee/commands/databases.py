@@ -1,0 +1,99 @@
+"""deploy-db: every enabled database, side by side, until it answers an authenticated query."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+
+from k8s_ee import errors, helm, outcome, plan
+from k8s_ee.cluster import Manifest, waiting
+from k8s_ee.commands import admission, session
+from k8s_ee.config import model
+
+
+def deploy_db(ctx: session.Session) -> outcome.Outcome:
+    refusal = admission.check(ctx)
+    if refusal:
+        return ctx.result("deploy-db", "skipped", notes=(refusal,))
+    require_namespace(ctx)
+    started = time.monotonic()
+    if not ctx.options.dry_run:
+        with ctx.phase("databases"):
+            apply(ctx)
+            wait(ctx)
+    outputs = {
+        "ready": json.dumps({database.engine: not ctx.options.dry_run for database in ctx.config.databases}),
+        "seconds": f"{time.monotonic() - started:.1f}",
+        "credentials": json.dumps([plan.ENGINES[database.engine].secret for database in ctx.config.databases]),
+    }
+    return ctx.result("deploy-db", "planned" if ctx.options.dry_run else "deploying", outputs=outputs)
+
+
+def require_namespace(ctx: session.Session) -> None:
+    """Raises InputError when create-namespace has not run, Refused when the namespace is not this environment's."""
+    target = ctx.target()
+    found = [one for one in ctx.cluster.find(target.repository_id, target.number) if one.namespace == target.namespace]
+    if not found or found[0].terminating:
+        state = "is terminating" if found else "does not exist"
+        raise errors.InputError(f"namespace {target.namespace} {state}", hint="run create-namespace first")
+    ctx.observed = found[0]
+
+
+def apply(ctx: session.Session) -> None:
+    """Credentials and workloads of every enabled database; removes the workload (never data) of those switched off."""
+    steps = [lambda one=one: _apply_one(ctx, one) for one in ctx.config.databases]
+    enabled = {database.engine for database in ctx.config.databases}
+    steps += [lambda name=name: _retire(ctx, name) for name in plan.ENGINES if name not in enabled]
+    session.side_by_side(*steps)
+
+
+def wait(ctx: session.Session) -> None:
+    workloads = [("StatefulSet", database.engine) for database in ctx.config.databases]
+    if workloads:
+        waiting.ready(
+            ctx.cluster,
+            ctx.target().namespace,
+            workloads,
+            deadline=min(ctx.deadline, time.monotonic() + max(one.startup_seconds for one in ctx.config.databases) + 30),
+            progress=ctx.say,
+            redact=ctx.redactor.redact,
+        )
+
+
+def _apply_one(ctx: session.Session, database: model.Database) -> None:
+    credentials = _credentials(ctx, database)
+    namespace = ctx.target().namespace
+    component = plan.database(ctx.target(), database, ctx.platform, secret=credentials["metadata"]["name"])
+    manifests = helm.render(component, namespace=namespace, kube_version=ctx.cluster.version())
+    ctx.cluster.apply(manifests, manager=component.manager, namespace=namespace)
+    ctx.cluster.prune(namespace, component.name, component.manager, keep=names(manifests))
+
+
+def _credentials(ctx: session.Session, database: model.Database) -> Manifest:
+    """The Secret as it is in the cluster, made at most once. Raises Refused for data whose password is gone."""
+    engine, namespace = plan.ENGINES[database.engine], ctx.target().namespace
+    existing = ctx.cluster.get("Secret", engine.secret, namespace)
+    if existing is None and ctx.cluster.get("PersistentVolumeClaim", engine.claim, namespace):
+        raise errors.Refused(
+            f"{database.engine} has its data (PersistentVolumeClaim {engine.claim}) but not its password "
+            f"(Secret {engine.secret}); a new password would lock the app out",
+            hint=f"restore the Secret, or give up the data: kubectl -n {namespace} delete pvc {engine.claim}",
+        )
+    if existing is None:
+        made = plan.credentials(engine, ctx.target(), token=lambda: secrets.token_urlsafe(24))
+        for value in made["stringData"].values():
+            ctx.runner.mask(value)
+        existing = ctx.cluster.create_only(made, namespace=namespace)
+    ctx.hide(existing)
+    return existing
+
+
+def _retire(ctx: session.Session, engine: str) -> None:
+    removed = ctx.cluster.prune(ctx.target().namespace, engine, f"k8s-ee-{engine}", keep=set())
+    if removed:
+        ctx.notes.append(f"{engine} was removed from the config: its volume and password are kept")
+
+
+def names(manifests: tuple[Manifest, ...]) -> set[tuple[str, str]]:
+    return {(one["kind"], one["metadata"]["name"]) for one in manifests}

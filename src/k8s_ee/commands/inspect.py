@@ -1,0 +1,55 @@
+"""status, list and logs: what is there, as the cluster has it now."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from k8s_ee import environment, errors, outcome, plan
+from k8s_ee.cluster import logs as pod_logs
+from k8s_ee.cluster import serving
+from k8s_ee.commands import session
+
+
+def list_environments(ctx: session.Session, *, repository: str = "") -> outcome.Outcome:
+    found = [one for one in ctx.cluster.environments() if not repository or one.repository == repository]
+    return ctx.result("list", "listed", data={"environments": [_row(one) for one in found]})
+
+
+def status(ctx: session.Session) -> outcome.Outcome:
+    """Raises InputError when the pull request has no environment."""
+    rows = []
+    for one in _mine(ctx):
+        served = sorted(serving.shas(ctx.cluster, one.namespace, plan.APP))
+        rows.append({**_row(one), "serving": served})
+    return ctx.result("status", "listed", data={"environments": rows})
+
+
+def logs(ctx: session.Session, *, component: str, lines: int) -> outcome.Outcome:
+    """The last lines of each container of one component, redacted."""
+    tails: list[str] = []
+    for one in _mine(ctx):
+        tails += pod_logs.tail(ctx.cluster, one.namespace, component, lines=lines, redact=ctx.redactor.redact)
+    return ctx.result("logs", "listed", data={"lines": tails})
+
+
+def _mine(ctx: session.Session) -> list[environment.Observed]:
+    found = ctx.cluster.find(ctx.settings.repository_id, ctx.settings.number)
+    if not found:
+        raise errors.InputError(
+            f"pull request {ctx.settings.number} of repository {ctx.settings.repository_id} has no environment",
+            hint="k8s-ee list shows what is there",
+        )
+    return found
+
+
+def _row(one: environment.Observed) -> dict[str, Any]:
+    return {
+        "namespace": one.namespace,
+        "repository": one.repository,
+        "pr": one.number,
+        "state": "terminating" if one.terminating else "live",
+        "commit": one.head_sha,
+        "url": one.url,
+        "created": one.created_at.isoformat(),
+        "deployed": one.annotations.get(environment.DEPLOYED_AT, ""),
+    }

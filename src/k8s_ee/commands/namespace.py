@@ -1,0 +1,79 @@
+"""create-namespace: the namespace and its fence, complete before any pod can exist."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from k8s_ee import environment, errors, outcome, plan
+from k8s_ee.cluster import namespaces
+from k8s_ee.commands import admission, session
+
+FENCE = "k8s-ee-fence"
+
+
+def create_namespace(ctx: session.Session) -> outcome.Outcome:
+    refusal = admission.check(ctx)
+    if refusal:
+        return ctx.result("create-namespace", "skipped", notes=(refusal,), outputs={"namespace": "", "created": "false"})
+    ensured = fence(ctx)
+    outputs = {
+        "namespace": ctx.target().namespace,
+        "created": str(ensured.created).lower(),
+        "uid": ensured.observed.uid,
+        "url": ctx.target().url,
+    }
+    state: outcome.State = "planned" if ctx.options.dry_run else "deploying"
+    data = {"plan": plan.summary(ctx.target(), ctx.config, ctx.platform)}
+    return ctx.result("create-namespace", state, outputs=outputs, data=data)
+
+
+def fence(ctx: session.Session) -> namespaces.Ensured:
+    """Namespace, then everything that limits it, side by side; raises what `cluster` raises.
+
+    Each answer of the API server is the object as stored, so what is returned was verified, not hoped for.
+    """
+    target, platform = ctx.target(), ctx.platform
+    manifest = plan.namespace(target, ctx.config, platform)
+    with ctx.phase("namespace"):
+        ensured = namespaces.ensure(ctx.cluster, manifest, target, deadline=ctx.deadline, progress=ctx.say)
+        ctx.observed = ensured.observed
+        if ctx.options.dry_run and ensured.created:
+            return ensured  # nothing was created, so there is nothing to put the rest into
+        manifests = plan.fence(target, ctx.config, platform)
+        session.side_by_side(
+            lambda: ctx.cluster.apply(manifests, manager=FENCE, namespace=target.namespace),
+            lambda: _ingress_controller_is_there(ctx),
+            *(lambda name=name: _copy_pull_secret(ctx, name) for name in platform.image_pull_secrets),
+        )
+    return ensured
+
+
+def _ingress_controller_is_there(ctx: session.Session) -> None:
+    """A policy that admits nobody looks like a broken app; say so before anything is deployed."""
+    if not ctx.config.ingress.enabled:
+        return
+    wanted = ctx.platform.ingress
+    pods = ctx.cluster.list("Pod", namespace=wanted.namespace, labels=dict(wanted.pod_labels))
+    if not any(pod.get("status", {}).get("phase") == "Running" for pod in pods):
+        labels = ",".join(f"{key}={value}" for key, value in wanted.pod_labels.items())
+        raise errors.Unavailable(
+            f"no running ingress controller: no pod in namespace {wanted.namespace} has the labels {labels}",
+            hint="platform settings: ingress.namespace and ingress.podLabels must match the controller's pods",
+        )
+
+
+def _copy_pull_secret(ctx: session.Session, name: str) -> None:
+    source = ctx.cluster.get("Secret", name, ctx.platform.namespace)
+    if source is None:
+        raise errors.InputError(
+            f"platform settings name the pull secret {name}, which namespace {ctx.platform.namespace} does not have",
+            hint=f"kubectl -n {ctx.platform.namespace} create secret docker-registry {name} …",
+        )
+    copy: dict[str, Any] = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "type": source["type"],
+        "metadata": {"name": name, "labels": {environment.MANAGED_BY: environment.MANAGER}},
+        "data": source["data"],
+    }
+    ctx.cluster.apply((copy,), manager=FENCE, namespace=ctx.target().namespace)

@@ -1,0 +1,136 @@
+"""What one command works with: who asked, where to, and a journal of what has been done so far."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import dataclasses
+import datetime
+import functools
+import pathlib
+import time
+from collections.abc import Callable, Iterator
+
+from k8s_ee import cluster as kube
+from k8s_ee import config, environment, errors, github, outcome, redact, runner, settings
+from k8s_ee.config import model
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What the command line adds to the environment. `timeout` in seconds, for the command as a whole."""
+
+    config_path: pathlib.Path = pathlib.Path("k8s-ee.yaml")
+    platform_file: pathlib.Path | None = None
+    timeout: float = 600
+    dry_run: bool = False
+
+
+@dataclasses.dataclass
+class Session:
+    """Collaborators of one command, made when first used, and the journal that every report is written from."""
+
+    settings: settings.Settings
+    options: Options
+    runner: runner.Runner
+    say: Callable[[str], None]
+    redactor: redact.Redactor = dataclasses.field(default_factory=redact.Redactor)
+    now: Callable[[], datetime.datetime] = lambda: datetime.datetime.now(datetime.UTC)
+    phases: list[outcome.Phase] = dataclasses.field(default_factory=list)
+    notes: list[str] = dataclasses.field(default_factory=list)
+    environment: environment.Environment | None = None
+    observed: environment.Observed | None = None
+    _started: float = dataclasses.field(default_factory=time.monotonic)
+
+    @functools.cached_property
+    def cluster(self) -> kube.Cluster:
+        return kube.connect(self.settings.connection, dry_run=self.options.dry_run)
+
+    @functools.cached_property
+    def github(self) -> github.GitHub | None:
+        """None without a token, and in a dry run, which sends GitHub nothing."""
+        return github.GitHub(self.settings) if self.settings.token and not self.options.dry_run else None
+
+    @functools.cached_property
+    def config(self) -> model.Config:
+        return config.read(self.options.config_path)
+
+    @functools.cached_property
+    def platform(self) -> model.Platform:
+        """The `--platform-file`, else the ConfigMap of the cluster. Raises ConfigError, ClusterUnavailable, Refused."""
+        if self.options.platform_file:
+            path = self.options.platform_file
+            return config.load_platform(config.read_text(path), path=str(path))
+        found = self.cluster.get("ConfigMap", "k8s-ee-platform", "k8s-ee-system")
+        if found is None:
+            raise errors.InputError(
+                "the cluster has no platform settings (ConfigMap k8s-ee-system/k8s-ee-platform)",
+                hint="a platform engineer installs them once: kubectl apply -k k8s/platform; or give --platform-file",
+            )
+        return config.load_platform(found.get("data", {}).get("platform.yaml", ""), path="ConfigMap k8s-ee-platform")
+
+    @property
+    def deadline(self) -> float:
+        """On the monotonic clock, in seconds."""
+        return self._started + self.options.timeout
+
+    @contextlib.contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Times a step. A step that fails is in the journal too: its time says where the waiting was."""
+        self.say(name)
+        start = time.monotonic()
+        try:
+            yield
+        finally:
+            self.phases.append(outcome.Phase(name=name, seconds=round(time.monotonic() - start, 3)))
+
+    def target(self) -> environment.Environment:
+        """The environment of this pull request. Raises InputError for missing facts, ConfigError for a bad file."""
+        if self.environment is None:
+            self.environment = identify(self.settings, project=self.config.project, platform=self.platform)
+        return self.environment
+
+    def result(self, command: str, state: outcome.State, **more: object) -> outcome.Outcome:
+        base = outcome.Outcome(command=command, state=state, environment=self.environment, phases=tuple(self.phases))
+        return dataclasses.replace(
+            base, notes=tuple(self.notes), dry_run=self.options.dry_run, **more  # type: ignore[arg-type]
+        )
+
+
+def identify(
+    facts: settings.Settings, *, project: environment.ProjectId, platform: model.Platform
+) -> environment.Environment:
+    """Raises InputError naming every fact that neither the event nor an option gives."""
+    missing = [
+        option
+        for option, value in (
+            ("--pr", facts.number),
+            ("--repository", facts.repository),
+            ("--repository-id", facts.repository_id),
+            ("--head-sha", facts.head_sha),
+        )
+        if not value
+    ]
+    if missing:
+        raise errors.InputError(
+            f"which pull request? {', '.join(missing)} not given",
+            hint="in a workflow they come from the pull_request event; elsewhere give them as options",
+        )
+    return environment.Environment(
+        project=project,
+        number=facts.number,
+        repository=facts.repository,
+        repository_id=facts.repository_id,
+        domain=platform.domain,
+        scheme=platform.scheme,
+        branch=facts.branch,
+        head_sha=facts.head_sha,
+        run=facts.run,
+    )
+
+
+def side_by_side(*steps: Callable[[], object], bound: int = 8) -> list[object]:
+    """Results in the order of the steps. The first error is raised once all have ended: none is left half-done unseen."""
+    with concurrent.futures.ThreadPoolExecutor(max_workers=bound) as pool:
+        futures = [pool.submit(step) for step in steps]
+    return [future.result() for future in futures]

@@ -1,0 +1,58 @@
+"""validate and render: what k8s-ee.yaml asks for, without touching anything."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+from k8s_ee import environment, errors, outcome
+from k8s_ee.commands import session
+
+# `plan` and `helm` are imported where they are used: `validate` is run on every push and must start fast.
+
+
+def validate(ctx: session.Session) -> outcome.Outcome:
+    """Raises ConfigError with every problem. The link and the plan are named if the platform is known (by file)."""
+    config = ctx.config
+    outputs = {
+        "project": config.project,
+        "trigger": config.trigger,
+        "databases": json.dumps([one.engine for one in config.databases]),
+        "config": json.dumps(dataclasses.asdict(config), default=str, sort_keys=True),
+        "namespace": "",
+        "url": "",
+    }
+    if ctx.settings.number:
+        outputs["namespace"] = environment.namespace_name(config.project, ctx.settings.number)
+    if not ctx.options.platform_file:
+        return ctx.result("validate", "valid", outputs=outputs)
+    return _with_plan(ctx, outputs)
+
+
+def _with_plan(ctx: session.Session, outputs: dict[str, str]) -> outcome.Outcome:
+    from k8s_ee import plan
+
+    target = ctx.target()
+    summary = plan.summary(target, ctx.config, ctx.platform)
+    return ctx.result("validate", "valid", outputs={**outputs, "url": target.url}, data={"plan": summary})
+
+
+def render(ctx: session.Session, *, image: str) -> outcome.Outcome:
+    """Every manifest a deploy would apply, in its order. Secrets are not among them: they are made in the cluster."""
+    from k8s_ee import helm, plan
+
+    if not ctx.options.platform_file:
+        raise errors.InputError("render needs --platform-file", hint="it talks to no cluster; take the platform's file")
+    target, config, platform = ctx.target(), ctx.config, ctx.platform
+    secrets = {one.engine: plan.ENGINES[one.engine].secret for one in config.databases}
+    components = [plan.database(target, one, platform, secret=secrets[one.engine]) for one in config.databases]
+    components.append(plan.app(target, config, platform, image=image, database_secrets=secrets))
+    rendered = session.side_by_side(
+        *(
+            lambda one=one: helm.render(one, namespace=target.namespace, kube_version=helm.OLDEST_KUBERNETES)
+            for one in components
+        )
+    )
+    manifests = [plan.namespace(target, config, platform), *plan.fence(target, config, platform)]
+    manifests += [manifest for component in rendered for manifest in component]  # type: ignore[attr-defined]
+    return ctx.result("render", "planned", data={"manifests": manifests})

@@ -1,0 +1,81 @@
+"""Asks the environment's own link, as a reviewer's browser would."""
+
+from __future__ import annotations
+
+import dataclasses
+import http.client
+import socket
+import ssl
+import time
+
+from k8s_ee import environment
+
+
+@dataclasses.dataclass(frozen=True)
+class Answer:
+    """`status` 0 = nothing answered; `reason` then says why. `reached` is False when not even the name resolved."""
+
+    status: int
+    reason: str = ""
+    reached: bool = True
+
+    @property
+    def ready(self) -> bool:
+        return 200 <= self.status < 300
+
+
+def ask(target: environment.Environment, *, path: str, address: str = "", timeout: float = 5) -> Answer:
+    """One GET. `address` ("host" or "host:port") is connected to instead of resolving the host name."""
+    host, port = _endpoint(target, address)
+    connection = _connection(target, host=host, port=port, timeout=timeout)
+    try:
+        connection.request("GET", path, headers={"Host": target.host, "User-Agent": "k8s-ee"})
+        response = connection.getresponse()
+        return Answer(status=response.status, reason=response.reason)
+    except socket.gaierror as error:
+        return Answer(status=0, reason=f"{host} does not resolve: {error.strerror}", reached=False)
+    except (OSError, http.client.HTTPException) as error:
+        return Answer(status=0, reason=f"{type(error).__name__}: {error}", reached=not isinstance(error, TimeoutError))
+    finally:
+        connection.close()
+
+
+def until_ready(target: environment.Environment, *, path: str, address: str, deadline: float) -> Answer:
+    """Asks until the link answers 2xx or the deadline (monotonic, seconds) passes; returns the last answer.
+
+    An ingress controller gives no event when it has taken over a route, so this is the one place that has to ask again.
+    """
+    pause = 0.05
+    while True:
+        answer = ask(target, path=path, address=address, timeout=max(0.5, min(5, deadline - time.monotonic())))
+        if answer.ready or not answer.reached or time.monotonic() + pause > deadline:
+            return answer
+        time.sleep(pause)
+        pause = min(pause * 1.5, 1)
+
+
+def _endpoint(target: environment.Environment, address: str) -> tuple[str, int]:
+    default = 443 if target.scheme == "https" else 80
+    host, _, port = (address or target.host).rpartition(":") if ":" in address else (address or target.host, "", "")
+    return host, int(port) if port else default
+
+
+def _connection(
+    target: environment.Environment, *, host: str, port: int, timeout: float
+) -> http.client.HTTPConnection:
+    if target.scheme == "http":
+        return http.client.HTTPConnection(host, port, timeout=timeout)
+    return _NamedHTTPSConnection(host, port, timeout=timeout, server_name=target.host)
+
+
+class _NamedHTTPSConnection(http.client.HTTPSConnection):
+    """TLS to an address under the name of the environment: certificate and SNI are the environment's."""
+
+    def __init__(self, host: str, port: int, *, timeout: float, server_name: str) -> None:
+        self._tls = ssl.create_default_context()
+        self._server_name = server_name
+        super().__init__(host, port, timeout=timeout, context=self._tls)
+
+    def connect(self) -> None:
+        plain = socket.create_connection((self.host, self.port), self.timeout)
+        self.sock = self._tls.wrap_socket(plain, server_hostname=self._server_name)
