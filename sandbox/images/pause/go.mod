@@ -1,0 +1,3 @@
+module k8s-ee/pause
+
+go 1.26
