@@ -1,4 +1,4 @@
-"""Everything the sandbox needs and does not find on the machine: made once, kept in one cache, keyed by what made it."""
+"""What the sandbox needs and does not find on the machine: made once, kept in one cache, keyed by what made it."""
 
 import argparse
 import concurrent.futures
@@ -83,9 +83,7 @@ class Maker:
     def _result(self, name: str) -> pathlib.Path:
         return self._folder(name) / self._recipe(name).result
 
-    def _make_after(
-        self, recipe: artifacts_recipe.Recipe, awaited: list[concurrent.futures.Future[None]]
-    ) -> None:
+    def _make_after(self, recipe: artifacts_recipe.Recipe, awaited: list[concurrent.futures.Future[None]]) -> None:
         for future in awaited:
             future.result()
         with self._lane(recipe), self._locked(recipe.name):

@@ -12,7 +12,7 @@ from k8s_ee_sandbox import logged
 
 @dataclasses.dataclass(frozen=True)
 class Workshop:
-    """What a recipe works with: `into` is the folder to fill, `needs` the artefacts it asked for, `cache` outlives it."""
+    """What a recipe works with: `into` is the folder to fill, `needs` what it asked for, `cache` outlives it."""
 
     into: pathlib.Path
     needs: Mapping[str, pathlib.Path]

@@ -12,9 +12,7 @@ from k8s_ee_sandbox import progress as progress_lines
 _TIMEOUT = 10 * 60
 
 
-def push(
-    archive: pathlib.Path, destination: str, *, user: str, password: str, plain_http: bool = True
-) -> str:
+def push(archive: pathlib.Path, destination: str, *, user: str, password: str, plain_http: bool = True) -> str:
     """Push an archive to `registry/repository:tag`; `registry/repository@sha256:…` comes back. Raises SandboxError."""
     crane = artifacts.ensure("crane", progress=progress_lines.Progress())["crane"]
     registry = destination.partition("/")[0]

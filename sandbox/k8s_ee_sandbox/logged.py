@@ -34,7 +34,7 @@ class Runner:
         env: Mapping[str, str] | None = None,
         cwd: pathlib.Path | None = None,
     ) -> None:
-        """Append output to `log`; `env` is added to ours. Raises SandboxError if it fails or takes over `timeout` seconds."""
+        """Append output to `log`; `env` is added to ours. Raises SandboxError for a failure or a time-out (seconds)."""
         command = [os.fspath(part) for part in argv]
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as output:

@@ -66,7 +66,7 @@ class Progress:
             with self._lock:
                 now = time.monotonic()
                 parts = [f"{label} … {elapsed(now - begun)}" for label, begun in self._running.items()]
-                self._stream.write("\r\x1b[2K" + "   ".join(parts)[:_columns()])
+                self._stream.write("\r\x1b[2K" + "   ".join(parts)[: _columns()])
                 self._stream.flush()
 
     def _line(self, text: str) -> None:

@@ -8,7 +8,7 @@ import shutil
 import sys
 from collections.abc import Mapping
 
-from k8s_ee_sandbox import artifacts_recipe, errors
+from k8s_ee_sandbox import artifacts_recipe
 
 _TIMEOUT = 15 * 60
 
@@ -34,10 +34,11 @@ def unpack(wheel: Wheel, *, workshop: artifacts_recipe.Workshop) -> pathlib.Path
     target = workshop.into / "unpacked"
     workshop.runner.run(
         [
-            *_client(),
+            *_client(workshop),
             "install",
             "--quiet",
             "--no-deps",
+            "--no-compile",
             "--require-hashes",
             "--only-binary=:all:",
             f"--target={target}",
@@ -50,15 +51,14 @@ def unpack(wheel: Wheel, *, workshop: artifacts_recipe.Workshop) -> pathlib.Path
     return target
 
 
-def _client() -> list[str]:
-    """`pip` of this Python, else `uv` from beside it or from PATH (environments made by uv have no pip)."""
+def _client(workshop: artifacts_recipe.Workshop) -> list[str]:
+    """This Python's pip, else uv (environments made by uv have no pip), else the pip of an environment made for it."""
     if importlib.util.find_spec("pip"):
         return [sys.executable, "-m", "pip"]
-    beside = pathlib.Path(sys.executable).parent
-    uv = shutil.which("uv", path=os.pathsep.join((os.fspath(beside), os.environ.get("PATH", ""))))
-    if uv is None:
-        raise errors.SandboxError(
-            f"{sys.executable} has neither pip nor uv",
-            hint="Install one of them into this environment, for example with `python -m ensurepip`.",
-        )
-    return [uv, "pip"]
+    uv = os.environ.get("UV") or shutil.which("uv")  # `uv run` names itself
+    if uv:
+        return [uv, "pip"]
+    own = workshop.cache / "pip"
+    if not (own / "bin" / "pip").exists():
+        workshop.runner.run([sys.executable, "-m", "venv", "--clear", own], log=workshop.log, timeout=_TIMEOUT)
+    return [str(own / "bin" / "python"), "-m", "pip"]

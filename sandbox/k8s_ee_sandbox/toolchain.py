@@ -71,14 +71,13 @@ def go(
     ours = {
         "CGO_ENABLED": "0",
         "GOCACHE": os.fspath(workshop.cache / "go" / "build"),
-        "GOENV": "off",
         "GOFLAGS": "-mod=readonly -buildvcs=false",
         "GOMODCACHE": os.fspath(workshop.cache / "go" / "mod"),
         "GOROOT": os.fspath(go_root),
         "GOTOOLCHAIN": "local",
         "GOWORK": "off",
     }
-    command = [go_root / "bin" / "go", *args]
+    command = [os.fspath(go_root / "bin" / "go"), *args]
     workshop.runner.run(command, log=workshop.log, timeout=_GO_BUILD_TIMEOUT, env={**ours, **env}, cwd=cwd)
 
 
