@@ -1,0 +1,35 @@
+# Every target says what it does: `make help`.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-long check bench clean docs
+
+UV := $(shell scripts/bootstrap --path)
+RUN := $(UV) run --locked
+
+help: ## what there is
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | while IFS=$$'\t' read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
+
+$(UV):
+	@scripts/bootstrap
+
+demo: $(UV) ## open the example's pull request on a real cluster and show its environment (KEEP=1 leaves it running)
+	@$(RUN) python -m scripts.demo
+
+test: $(UV) ## every test, on a cluster of its own, nothing left behind
+	@$(RUN) python -m scripts.tests
+
+test-long: $(UV) ## the same with every loop at full length
+	@$(RUN) python -m scripts.tests --long
+
+check: $(UV) ## formats, types, layers, workflows, charts, schemas
+	@$(RUN) python -m scripts.check
+
+bench: $(UV) ## compare with how it is usually done, ratios from one run
+	@$(RUN) python -m tests.bench
+
+docs: $(UV) ## write the generated parts of docs/ again
+	@$(RUN) python -m scripts.docs
+
+clean: $(UV) ## stop every sandbox; the cache of built artefacts stays
+	@$(RUN) k8s-ee sandbox down --all

@@ -1,0 +1,96 @@
+"""Installs `k8s/platform` in a sandbox, as a platform engineer would, and writes the kubeconfig that CI gets."""
+
+import base64
+import json
+import pathlib
+import subprocess
+from typing import Any
+
+import yaml
+
+from k8s_ee import resources
+from k8s_ee_sandbox import cluster, errors
+
+OWNER_ID = 1000
+PULL_SECRET = "sandbox-registry"
+_NAMESPACE = "k8s-ee-system"
+_IDENTITY = "k8s-ee-ci"
+_TOKEN_LIFE = "24h"  # noqa: S105 - a duration
+
+
+def install(sandbox: cluster.Sandbox, *, kubectl: pathlib.Path) -> pathlib.Path:
+    """Idempotent. Returns the path of the CI identity's kubeconfig (mode 0600). Raises SandboxError."""
+    run = _Kubectl(kubectl, sandbox.kubeconfig)
+    run("apply", "--server-side", "--force-conflicts", "-k", str(resources.directory("k8s") / "platform"))
+    manifests = yaml.safe_dump_all([_settings(sandbox), _pull_secret(sandbox)])
+    run("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=manifests)
+    token = run("-n", _NAMESPACE, "create", "token", _IDENTITY, f"--duration={_TOKEN_LIFE}").strip()
+    return _kubeconfig(sandbox, token)
+
+
+def settings(sandbox: cluster.Sandbox) -> dict[str, Any]:
+    """The platform settings of a sandbox, as `platform.yaml` has them."""
+    return {
+        "domain": sandbox.domain,
+        "scheme": "http",
+        "ingress": {
+            "className": "sandbox",
+            "namespace": "ingress",
+            "podLabels": {"app.kubernetes.io/name": "ingress"},
+            "address": sandbox.ingress_address,
+        },
+        "registries": [sandbox.registry],
+        "imagePullSecrets": [PULL_SECRET],
+        "engineImages": {"postgresql": sandbox.images["postgresql"]},
+        "allowed": {"ownerIds": [OWNER_ID]},
+    }
+
+
+def _settings(sandbox: cluster.Sandbox) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "k8s-ee-platform", "namespace": _NAMESPACE},
+        "data": {"platform.yaml": yaml.safe_dump(settings(sandbox))},
+    }
+
+
+def _pull_secret(sandbox: cluster.Sandbox) -> dict[str, Any]:
+    login = f"{sandbox.registry_user}:{sandbox.registry_password}".encode()
+    auths = {"auths": {sandbox.registry: {"auth": base64.b64encode(login).decode()}}}
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "type": "kubernetes.io/dockerconfigjson",
+        "metadata": {"name": PULL_SECRET, "namespace": _NAMESPACE},
+        "stringData": {".dockerconfigjson": json.dumps(auths)},
+    }
+
+
+def _kubeconfig(sandbox: cluster.Sandbox, token: str) -> pathlib.Path:
+    admin = yaml.safe_load(pathlib.Path(sandbox.kubeconfig).read_text())
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "sandbox", "cluster": admin["clusters"][0]["cluster"]}],
+        "users": [{"name": _IDENTITY, "user": {"token": token}}],
+        "contexts": [{"name": "sandbox", "context": {"cluster": "sandbox", "user": _IDENTITY}}],
+        "current-context": "sandbox",
+    }
+    path = pathlib.Path(sandbox.kubeconfig).with_name("ci.kubeconfig")
+    path.touch(mode=0o600)
+    path.write_text(yaml.safe_dump(config))
+    return path
+
+
+class _Kubectl:
+    def __init__(self, path: pathlib.Path, kubeconfig: pathlib.Path) -> None:
+        self._command = [str(path), f"--kubeconfig={kubeconfig}", "--request-timeout=20s"]
+
+    def __call__(self, *arguments: str, stdin: str = "") -> str:
+        done = subprocess.run(
+            [*self._command, *arguments], input=stdin, capture_output=True, text=True, timeout=60, check=False
+        )
+        if done.returncode:
+            raise errors.SandboxError(f"kubectl {arguments[0]} failed: {done.stderr.strip()}")
+        return done.stdout
