@@ -74,6 +74,7 @@ def _finish(workshop: artifacts_recipe.Workshop, *, root: pathlib.Path, recipe: 
         (root / folder).mkdir(parents=True, exist_ok=True)
         os.chown(root / folder, uid, uid)
     _run_inside(workshop, root, "ldconfig")
+    shutil.rmtree(root / "var/cache/ldconfig")  # its notes of inode numbers would give every build a digest of its own
     if recipe.get("compile"):
         # Whoever runs it can't write .pyc files. Unchecked: the layer carries no times to check against.
         _run_inside(
