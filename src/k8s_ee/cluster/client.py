@@ -1,0 +1,284 @@
+"""The one door to the API server: plain objects in and out, by kind and name."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+import urllib3
+
+from k8s_ee import environment, errors, settings
+from k8s_ee.cluster import apply, kinds, kubeconfig, transport
+
+Manifest = dict[str, Any]
+
+_PAGE = "500"
+_WATCH_SECONDS = 240
+_WATCH_GRACE = 15
+
+
+@dataclasses.dataclass(frozen=True)
+class Listing:
+    items: tuple[Manifest, ...]
+    resource_version: str
+
+
+def connect(connection: settings.Connection, *, dry_run: bool = False) -> Cluster:
+    """Sends nothing yet. Raises ClusterUnavailable when the kubeconfig can't be used."""
+    return Cluster(transport.Transport(kubeconfig.access(connection), user_agent="k8s-ee"), dry_run=dry_run)
+
+
+class Cluster:
+    """Safe to use from many threads. With `dry_run` every write is judged by the API server and none is kept.
+
+    Every method raises what `transport.Transport.send` raises.
+    """
+
+    def __init__(self, transport_: transport.Transport, *, dry_run: bool = False) -> None:
+        self._transport = transport_
+        self.dry_run = dry_run
+
+    def version(self) -> str:
+        """The API server's version, for example `1.34.5`."""
+        answer = self._transport.send(transport.Request("GET", "/version", "its version"))
+        return str(answer.body.get("gitVersion", "")).removeprefix("v").split("+")[0].split("-")[0]
+
+    def get(self, kind: str, name: str, namespace: str | None = None) -> Manifest | None:
+        """None only when the API server says that the object does not exist."""
+        path = kinds.kind(kind).path(name, namespace=namespace or "")
+        answer = self._transport.send(transport.Request("GET", path, f"{kind} {name}"), expected={404})
+        return None if answer.status == 404 else answer.body
+
+    def list(
+        self, kind: str, namespace: str | None = None, labels: Mapping[str, str] | None = None
+    ) -> tuple[Manifest, ...]:
+        """All of them, or an error: never a part."""
+        return self.listing(kind, namespace or "", labels=labels or {}).items
+
+    def listing(
+        self,
+        kind: str,
+        namespace: str = "",
+        *,
+        labels: Mapping[str, str] | None = None,
+        name: str = "",
+        metadata_only: bool = False,
+    ) -> Listing:
+        query = _selectors(labels or {}, name) | {"limit": _PAGE}
+        accept = transport.METADATA_LIST if metadata_only else transport.JSON
+        items: list[Manifest] = []
+        while True:
+            path = kinds.kind(kind).path(namespace=namespace)
+            request = transport.Request("GET", path, f"the list of {kind}s", query=query, accept=accept)
+            answer = self._transport.send(request, expected={410})
+            if answer.status == 410:  # The pages' snapshot is gone; a new one starts over.
+                items, query = [], {key: value for key, value in query.items() if key != "continue"}
+                continue
+            items += answer.body.get("items") or []
+            metadata = answer.body.get("metadata") or {}
+            if not metadata.get("continue"):
+                return Listing(tuple(items), str(metadata.get("resourceVersion", "")))
+            query["continue"] = metadata["continue"]
+
+    def watch(
+        self,
+        kind: str,
+        namespace: str = "",
+        *,
+        resource_version: str,
+        name: str = "",
+        opened: Callable[[urllib3.BaseHTTPResponse], None] = lambda _response: None,
+    ) -> Iterator[tuple[str, Manifest]]:
+        """(type, object) of each change, bookmarks included, until the server ends the watch.
+
+        Raises Expired, what `Transport.send` raises, and urllib3's errors when the connection breaks. `opened` gets
+        the open answer, so that another thread can shut it down.
+        """
+        query = _selectors({}, name) | {
+            "watch": "1",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": resource_version,
+            "timeoutSeconds": str(_WATCH_SECONDS),
+        }
+        request = transport.Request("GET", kinds.kind(kind).path(namespace=namespace), f"{kind}s", query=query)
+        with self._transport.stream(request, seconds=_WATCH_SECONDS + _WATCH_GRACE) as response:
+            opened(response)
+            for line in _lines(response):
+                event = json.loads(line)
+                if event["type"] == "ERROR":
+                    raise transport.Expired(str(event["object"].get("message")))
+                yield event["type"], event["object"]
+
+    def create_only(self, manifest: Manifest) -> Manifest:
+        """Creates it, or returns the one that is there, unchanged."""
+        metadata = manifest["metadata"]
+        created = self.create(manifest)
+        if created is not None:
+            return created
+        found = self.get(manifest["kind"], metadata["name"], metadata.get("namespace"))
+        if found is None:
+            raise errors.ClusterUnavailable(
+                f"{manifest['kind']} {metadata['name']} is there and not there at once",
+                hint="somebody deletes it at the same time; run the same command again",
+            )
+        return found
+
+    def create(self, manifest: Manifest) -> Manifest | None:
+        """None when the name is taken."""
+        kind, metadata = kinds.kind(manifest["kind"], api_version=manifest["apiVersion"]), manifest["metadata"]
+        answer = self.write(
+            "POST",
+            kind.path(namespace=metadata.get("namespace", "")),
+            what=f"{kind.name} {metadata['name']}",
+            body=manifest,
+            query={"fieldManager": environment.MANAGER, "fieldValidation": "Strict"},
+            expected={409},
+        )
+        return None if answer.status == 409 else answer.body
+
+    def delete(
+        self,
+        kind: str,
+        name: str,
+        namespace: str = "",
+        *,
+        uid: str,
+        resource_version: str = "",
+        propagation: str = "Background",
+    ) -> transport.Answer:
+        """The raw answer: 200/202 accepted (not: gone), 404 absent, 409 another object, or another version, by now."""
+        preconditions = {"uid": uid} | ({"resourceVersion": resource_version} if resource_version else {})
+        return self.write(
+            "DELETE",
+            kinds.kind(kind).path(name, namespace=namespace),
+            what=f"{kind} {name}",
+            body=_delete_options(propagation, preconditions=preconditions),
+            expected={404, 409},
+        )
+
+    def delete_all(self, kind: str, namespace: str, *, grace_seconds: int | None = None) -> None:
+        """Every object of the kind in the namespace; a kind or namespace that is not there is no error."""
+        extra = {} if grace_seconds is None else {"gracePeriodSeconds": grace_seconds}
+        self.write(
+            "DELETE",
+            kinds.kind(kind).path(namespace=namespace),
+            what=f"the {kind}s of {namespace}",
+            body=_delete_options("Background", **extra),
+            expected={404},
+        )
+
+    def apply(self, manifests: Sequence[Manifest], *, manager: str, namespace: str) -> tuple[Manifest, ...]:
+        """See `apply.apply`."""
+        return apply.apply(self, manifests, manager=manager, namespace=namespace)
+
+    def prune(
+        self, namespace: str, component: str, manager: str, keep: Collection[tuple[str, str]]
+    ) -> tuple[tuple[str, str], ...]:
+        """See `apply.prune`."""
+        return apply.prune(self, namespace, component=component, manager=manager, keep=keep)
+
+    def annotate(self, name: str, uid: str, changes: Mapping[str, str | None]) -> environment.Observed:
+        """Sets or (None) removes annotations of one live namespace; returns it as it is then.
+
+        Raises Refused when that namespace is gone, another one by now, or being deleted.
+        """
+        answer = self.json_patch(name, [*_guards(uid), *_annotation_operations(changes)])
+        if answer.status != 200:
+            raise errors.Refused(
+                f"namespace {name} is being deleted or was replaced meanwhile: nothing was changed",
+                hint="run the whole deploy again if the environment should exist",
+            )
+        return environment.from_namespace(answer.body)
+
+    def json_patch(self, namespace_name: str, operations: Sequence[Mapping[str, Any]]) -> transport.Answer:
+        """The raw answer: 200, 404, 409, or 422 when one of the `test`s failed."""
+        return self.write(
+            "PATCH",
+            kinds.kind("Namespace").path(namespace_name),
+            what=f"Namespace {namespace_name}",
+            body=list(operations),
+            content_type=transport.JSON_PATCH,
+            query={"fieldManager": environment.MANAGER},
+            expected={404, 409, 422},
+        )
+
+    def write(
+        self,
+        method: str,
+        path: str,
+        *,
+        what: str,
+        body: Any,
+        content_type: str = transport.JSON,
+        query: Mapping[str, str] | None = None,
+        expected: Collection[int] = (),
+    ) -> transport.Answer:
+        """Every write of this package goes through here, so that a dry run can't miss one."""
+        asked = dict(query or {}) | ({"dryRun": "All"} if self.dry_run else {})
+        request = transport.Request(method, path, what, query=asked, body=body, content_type=content_type)
+        if not self.dry_run:
+            return self._transport.send(request, expected=expected)
+        answer = self._transport.send(request, expected={*expected, 404})
+        if answer.status == 404 and answer.message.startswith("namespaces "):
+            return transport.Answer(200, body)  # The namespace, too, was only created on paper.
+        if answer.status == 404 and 404 not in expected:
+            raise transport.error_of(request, answer)
+        return answer
+
+    def text(self, path: str, query: Mapping[str, str], *, what: str, limit: int) -> bytes:
+        """At most `limit` bytes of an answer that is not JSON; empty when the API server has none (400, 404)."""
+        request = transport.Request("GET", path, what, query=query, accept="*/*")
+        try:
+            with self._transport.stream(request, seconds=10) as response:
+                return response.read(limit)
+        except (errors.InputError, errors.NotReady, urllib3.exceptions.HTTPError):
+            return b""
+
+    def lines(self, path: str, query: Mapping[str, str], *, what: str, seconds: float) -> Iterator[bytes]:
+        """Lines of an answer that goes on until either side ends it."""
+        with self._transport.stream(
+            transport.Request("GET", path, what, query=query, accept="*/*"), seconds=seconds
+        ) as r:
+            yield from _lines(r)
+
+
+def _lines(response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
+    rest = b""
+    for chunk in response.stream(65536):
+        *whole, rest = (rest + chunk).split(b"\n")
+        yield from whole
+    if rest:
+        yield rest
+
+
+def _selectors(labels: Mapping[str, str], name: str) -> dict[str, str]:
+    query = {}
+    if labels:
+        query["labelSelector"] = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
+    if name:
+        query["fieldSelector"] = f"metadata.name={name}"
+    return query
+
+
+def _delete_options(propagation: str, **more: Any) -> Manifest:
+    return {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": propagation, **more}
+
+
+def _guards(uid: str) -> list[dict[str, Any]]:
+    """A patch of a namespace that is being deleted is answered 200, so the patch itself has to look."""
+    return [
+        {"op": "test", "path": "/metadata/uid", "value": uid},
+        {"op": "test", "path": "/metadata/deletionTimestamp", "value": None},
+    ]
+
+
+def _annotation_operations(changes: Mapping[str, str | None]) -> list[dict[str, Any]]:
+    operations: list[dict[str, Any]] = []
+    for key, value in sorted(changes.items()):
+        path = "/metadata/annotations/" + key.replace("~", "~0").replace("/", "~1")
+        operations.append({"op": "add", "path": path, "value": value or ""})
+        if value is None:  # Removing what is not there is an error, so it is put there first.
+            operations.append({"op": "remove", "path": path})
+    return operations

@@ -1,0 +1,233 @@
+"""Waits until workloads are ready, and stops as soon as the cluster knows that they won't be."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from k8s_ee import errors
+from k8s_ee.cluster import diagnose, observe, output, watching
+
+if TYPE_CHECKING:
+    from k8s_ee.cluster import client
+
+Manifest = dict[str, Any]
+Progress = Callable[[str], None]
+Redact = Callable[[str], str]
+
+_TAIL = 20
+_LISTENING_AFTER = 8.0
+"""Seconds of refused probes after which the log is read for the port the app says it listens on."""
+_TICK = 1.0
+
+
+@dataclasses.dataclass(frozen=True)
+class _Verdict:
+    """`done`, or what is in the way; `state` is one short line for the progress."""
+
+    state: str
+    done: bool = False
+    findings: tuple[diagnose.Finding, ...] = ()
+
+
+def ready(
+    cluster: client.Cluster,
+    namespace: str,
+    workloads: Sequence[tuple[str, str]],
+    *,
+    deadline: float,
+    progress: Progress,
+    redact: Redact,
+) -> None:
+    """Returns when every (kind, name) of Deployment, StatefulSet or Job is ready, or complete, in its newest form.
+
+    `deadline` is on `time.monotonic()`. Raises NotReady with cause, hint and evidence as soon as one of them can't
+    become ready, or at the deadline; and what watching may raise.
+    """
+    if cluster.dry_run or not workloads:
+        return
+    kinds = {kind for kind, _name in workloads} | {"Pod", "Event"}
+    kinds |= {"ReplicaSet"} if "Deployment" in kinds else set()
+    subjects = [watching.Subject(kind, namespace) for kind in sorted(kinds)]
+    with watching.watching(cluster, subjects) as watch:
+        _Wait(cluster, namespace, watch, deadline=deadline, progress=progress, redact=redact).run(workloads)
+
+
+class _Wait:
+    def __init__(
+        self,
+        cluster: client.Cluster,
+        namespace: str,
+        watch: watching.Watch,
+        *,
+        deadline: float,
+        progress: Progress,
+        redact: Redact,
+    ) -> None:
+        self._cluster, self._namespace, self._watch = cluster, namespace, watch
+        self._deadline, self._progress, self._redact = deadline, progress, redact
+        self._since: dict[tuple[str, str, str], float] = {}
+        self._said: dict[str, str] = {}
+        self._read: set[tuple[str, str]] = set()
+        self._nudged: set[str] = set()
+        self._began = time.monotonic()
+
+    def run(self, workloads: Sequence[tuple[str, str]]) -> None:
+        pending = dict.fromkeys(workloads)
+        while pending:
+            now = time.monotonic()
+            self._watch.next(min(self._deadline - now, _TICK))
+            if not self._watch.complete and time.monotonic() < self._deadline:
+                continue
+            for kind, name in list(pending):
+                verdict = judge(self._watch.view, kind, name)
+                self._say(name, verdict.state)
+                if verdict.done:
+                    del pending[(kind, name)]
+                    continue
+                self._nudge(kind, name)
+                self._fail_fast(name, verdict.findings)
+            if pending and time.monotonic() >= self._deadline:
+                self._give_up(list(pending))
+
+    def _say(self, name: str, state: str) -> None:
+        if self._said.get(name) != state:
+            self._said[name] = state
+            self._progress(f"{name}: {state}")
+
+    def _nudge(self, kind: str, name: str) -> None:
+        stateful = self._watch.view.get(kind, name) if kind == "StatefulSet" else None
+        for pod in diagnose.stuck_pods(stateful, self._watch.view.of("Pod")) if stateful else ():
+            metadata = pod["metadata"]
+            if metadata["uid"] not in self._nudged:
+                self._nudged.add(metadata["uid"])
+                self._progress(f"{name}: replacing pod {metadata['name']}, which an earlier version left broken")
+                self._cluster.delete("Pod", metadata["name"], self._namespace, uid=metadata["uid"])
+
+    def _fail_fast(self, name: str, findings: Sequence[diagnose.Finding]) -> None:
+        now = time.monotonic()
+        current = {(name, finding.pod, finding.cause): finding for finding in findings}
+        for key in [key for key in self._since if key[0] == name and key not in current]:
+            del self._since[key]
+        for key, finding in current.items():
+            age = now - self._since.setdefault(key, now)
+            if finding.refused_port and age >= _LISTENING_AFTER and (finding.pod, finding.cause) not in self._read:
+                self._read.add((finding.pod, finding.cause))
+                better = diagnose.with_logs(finding, self._tail(finding))
+                if better.patience == 0:
+                    self._fail(name, better)
+            if age >= finding.patience:
+                self._fail(name, finding)
+
+    def _give_up(self, pending: Sequence[tuple[str, str]]) -> None:
+        for kind, name in pending:
+            findings = judge(self._watch.view, kind, name).findings
+            if findings:
+                self._fail(name, min(findings, key=lambda finding: finding.patience))
+        seconds = time.monotonic() - self._began
+        names = ", ".join(f"{name} ({self._said.get(name, 'unknown')})" for _kind, name in pending)
+        raise errors.NotReady(
+            f"not ready after {seconds:.0f} s: {names}",
+            hint=f"see what it waits for: kubectl -n {self._namespace} get pods,events",
+        )
+
+    def _fail(self, name: str, finding: diagnose.Finding) -> None:
+        lines = self._tail(finding) if finding.container else ()
+        better = diagnose.with_logs(finding, lines)
+        cause = better.cause if better.cause.startswith(name) else f"{name}: {better.cause}"
+        events = tuple(output.clean(event, self._redact) for event in finding.events)
+        raise errors.NotReady(self._redact(cause), hint=better.hint, evidence=lines or events)
+
+    def _tail(self, finding: diagnose.Finding) -> tuple[str, ...]:
+        """Of the container that ended, and where nothing of it is kept any more, of the one that runs."""
+        for previous in (True, False) if finding.restarted else (False, True):
+            try:
+                found = output.tail(
+                    self._cluster,
+                    self._namespace,
+                    finding.pod,
+                    finding.container,
+                    lines=_TAIL,
+                    redact=self._redact,
+                    previous=previous,
+                )
+            except errors.K8sEEError:
+                return ()  # Without the right to read logs the cause is still worth saying.
+            if found.lines:
+                return found.lines
+        return ()
+
+
+def judge(view: watching.View, kind: str, name: str) -> _Verdict:
+    found = view.get(kind, name)
+    if found is None:
+        return _Verdict("not there", findings=(diagnose.Finding(cause=f"{kind} {name} is gone", patience=5),))
+    uids = {pod["metadata"]["uid"] for pod in view.of("Pod")}
+    events = [e for e in view.of("Event") if (e.get("involvedObject") or {}).get("uid") in uids or _fresh(view, e)]
+    return {"Deployment": _deployment, "StatefulSet": _stateful_set, "Job": _job}[kind](view, found, events)
+
+
+def _fresh(view: watching.View, event: Manifest) -> bool:
+    """A workload keeps its uid over deploys, so what was said of it before this wait may be about an older version."""
+    return event["metadata"]["uid"] in view.fresh
+
+
+def _deployment(view: watching.View, found: Manifest, events: list[Manifest]) -> _Verdict:
+    status, wanted = found.get("status") or {}, found["spec"].get("replicas", 1)
+    updated, available = status.get("updatedReplicas", 0), status.get("availableReplicas", 0)
+    rolled_out = updated == wanted == status.get("replicas", 0) and available >= wanted
+    if diagnose.observed(found) and rolled_out:
+        return _Verdict(f"{wanted}/{wanted} ready", done=True)
+    newest = diagnose.new_replica_set(found, view.of("ReplicaSet"))
+    ready_now = ((newest or {}).get("status") or {}).get("readyReplicas", 0)
+    findings = diagnose.deployment(found, view.of("ReplicaSet"), view.of("Pod"), events)
+    return _Verdict(f"{ready_now}/{wanted} of the new version ready", findings=findings)
+
+
+def _stateful_set(view: watching.View, found: Manifest, events: list[Manifest]) -> _Verdict:
+    status, wanted = found.get("status") or {}, found["spec"].get("replicas", 1)
+    current = status.get("updatedReplicas", 0) if status.get("updateRevision") else 0
+    rolled_out = current == wanted and status.get("readyReplicas", 0) == wanted
+    if diagnose.observed(found) and rolled_out and status.get("currentRevision") == status.get("updateRevision"):
+        return _Verdict(f"{wanted}/{wanted} ready", done=True)
+    findings = diagnose.stateful_set(found, view.of("Pod"), events)
+    return _Verdict(f"{min(current, status.get('readyReplicas', 0))}/{wanted} ready", findings=findings)
+
+
+def _job(view: watching.View, found: Manifest, events: list[Manifest]) -> _Verdict:
+    conditions = {c["type"] for c in (found.get("status") or {}).get("conditions") or [] if c["status"] == "True"}
+    if "Complete" in conditions:
+        return _Verdict("complete", done=True)
+    failed = (found.get("status") or {}).get("failed", 0)
+    state = f"running, {failed} failed" if failed else "running"
+    return _Verdict(state, findings=diagnose.job(found, view.of("Pod"), events))
+
+
+def served(cluster: client.Cluster, namespace: str, service: str, sha: str, *, deadline: float) -> set[str]:
+    """Waits until every ready endpoint of the Service is a pod of that commit, and at least one is.
+
+    Returns {sha}. Raises NotReady at the deadline, naming the commits that serve then.
+    """
+    if cluster.dry_run:
+        return {sha}
+    subjects = [watching.Subject("EndpointSlice", namespace), watching.Subject("Pod", namespace)]
+    with watching.watching(cluster, subjects) as watch:
+        while True:
+            watch.next(min(deadline - time.monotonic(), math.inf))
+            mine = [
+                found
+                for found in watch.view.of("EndpointSlice")
+                if (found["metadata"].get("labels") or {}).get(observe.SERVICE_NAME) == service
+            ]
+            seen = observe.shas(mine, watch.view.of("Pod"))
+            if watch.complete and seen == {sha}:
+                return seen
+            if time.monotonic() >= deadline:
+                names = ", ".join(sorted(one[:7] or "unknown" for one in seen)) or "nothing"
+                raise errors.NotReady(
+                    f"{service} does not serve commit {sha[:7]}: {names} does",
+                    hint=f"kubectl -n {namespace} get endpointslices,pods",
+                )

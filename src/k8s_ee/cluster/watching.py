@@ -1,0 +1,220 @@
+"""What happens to a few kinds of objects, as it happens: one list and one watch each, re-opened when they end."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import queue
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import urllib3
+
+from k8s_ee import errors
+from k8s_ee.cluster import transport
+
+if TYPE_CHECKING:
+    from k8s_ee.cluster import client
+
+_PAUSE = 0.5
+_FAILURES = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class Subject:
+    """One collection: a kind in a namespace (empty: all, or cluster-wide), or one object of it by `name`."""
+
+    kind: str
+    namespace: str = ""
+    name: str = ""
+
+
+@dataclasses.dataclass
+class View:
+    """Objects by (kind, name) as last seen. `fresh` holds the uids of those that changed after their first list."""
+
+    objects: dict[tuple[str, str], dict[str, Any]] = dataclasses.field(default_factory=dict)
+    fresh: set[str] = dataclasses.field(default_factory=set)
+    listed: set[str] = dataclasses.field(default_factory=set)
+
+    def of(self, kind: str) -> list[dict[str, Any]]:
+        return [found for (of, _name), found in self.objects.items() if of == kind]
+
+    def get(self, kind: str, name: str) -> dict[str, Any] | None:
+        return self.objects.get((kind, name))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Change:
+    kind: str
+    type: str
+    objects: Sequence[Mapping[str, Any]] = ()
+    error: Exception | None = None
+
+
+class Watch:
+    """Threads that list and watch; `view` is only touched by the caller of `next`."""
+
+    def __init__(self, cluster: client.Cluster, subjects: Sequence[Subject]) -> None:
+        self._cluster = cluster
+        self._changes: queue.SimpleQueue[_Change] = queue.SimpleQueue()
+        self._stopped = threading.Event()
+        self._lock = threading.Lock()
+        self._open: set[urllib3.BaseHTTPResponse] = set()
+        self._subjects = frozenset(subject.kind for subject in subjects)
+        self._threads = [threading.Thread(target=self._run, args=(subject,), daemon=True) for subject in subjects]
+        self.view = View()
+
+    def next(self, seconds: float) -> bool:
+        """Waits for a change and takes in all that are there; False when none came in time.
+
+        Raises ClusterUnavailable or Refused when a collection can't be watched.
+        """
+        try:
+            self._take(self._changes.get(timeout=max(seconds, 0.001)))
+        except queue.Empty:
+            return False
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._take(self._changes.get_nowait())
+        return True
+
+    @property
+    def complete(self) -> bool:
+        """Whether every collection was listed at least once: only then does absence mean anything."""
+        return self._subjects <= self.view.listed
+
+    def _take(self, change: _Change) -> None:
+        if change.error:
+            raise change.error
+        if change.type == "LISTED":
+            gone = [key for key in self.view.objects if key[0] == change.kind]
+            for key in gone:
+                del self.view.objects[key]
+        for item in change.objects:
+            key = (change.kind, item["metadata"]["name"])
+            if change.type == "DELETED":
+                self.view.objects.pop(key, None)
+            else:
+                self.view.objects[key] = dict(item)
+            if change.type != "LISTED" or change.kind in self.view.listed:
+                self.view.fresh.add(item["metadata"]["uid"])
+        if change.type == "LISTED":
+            self.view.listed.add(change.kind)
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        self._stopped.set()
+        with self._lock:
+            for response in self._open:
+                _shut(response)
+        for thread in self._threads:
+            thread.join()
+
+    def _run(self, subject: Subject) -> None:
+        failures = 0
+        while not self._stopped.is_set():
+            try:
+                version = self._list(subject)
+                failures = 0
+                self._follow(subject, version)
+            except transport.Expired:
+                continue
+            except (errors.K8sEEError, urllib3.exceptions.HTTPError, ValueError) as error:
+                failures += 1
+                if failures == _FAILURES or isinstance(error, errors.Refused):
+                    return self._changes.put(_Change(subject.kind, "ERROR", error=_as_ours(error)))
+                self._stopped.wait(_PAUSE * failures)
+        return None
+
+    def _list(self, subject: Subject) -> str:
+        found = self._cluster.listing(subject.kind, subject.namespace, name=subject.name)
+        self._changes.put(_Change(subject.kind, "LISTED", found.items))
+        return found.resource_version
+
+    def _follow(self, subject: Subject, version: str) -> None:
+        """Goes on from the last version seen when a watch ends; a broken one is left to the next list."""
+        while not self._stopped.is_set():
+            before, began = version, time.monotonic()
+            for type_, found in self._events(subject, version):
+                version = found["metadata"]["resourceVersion"]
+                if type_ != "BOOKMARK":
+                    self._changes.put(_Change(subject.kind, type_, (found,)))
+            if version == before and time.monotonic() - began < _PAUSE:
+                self._stopped.wait(_PAUSE)  # Something in between ends watches at once: no tight loop.
+
+    def _events(self, subject: Subject, version: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        mine: list[urllib3.BaseHTTPResponse] = []
+        try:
+            yield from self._cluster.watch(
+                subject.kind,
+                subject.namespace,
+                resource_version=version,
+                name=subject.name,
+                opened=lambda response: self._opened(response, mine),
+            )
+        except urllib3.exceptions.HTTPError:
+            if not self._stopped.is_set():
+                raise
+        finally:
+            with self._lock:
+                self._open.difference_update(mine)
+
+    def _opened(self, response: urllib3.BaseHTTPResponse, mine: list[urllib3.BaseHTTPResponse]) -> None:
+        mine.append(response)
+        with self._lock:
+            self._open.add(response)
+            if self._stopped.is_set():
+                _shut(response)
+
+
+def _shut(response: urllib3.BaseHTTPResponse) -> None:
+    """Ends a read that another thread is blocked in; closing would wait for it."""
+    with contextlib.suppress(OSError, ValueError, RuntimeError):
+        response.shutdown()
+
+
+def _as_ours(error: Exception) -> errors.K8sEEError:
+    if isinstance(error, errors.K8sEEError):
+        return error
+    return errors.ClusterUnavailable(
+        "the cluster keeps breaking off its answers", hint="a proxy in between may cut long requests; run it again"
+    )
+
+
+@contextlib.contextmanager
+def watching(cluster: client.Cluster, subjects: Sequence[Subject]) -> Iterator[Watch]:
+    watch = Watch(cluster, subjects)
+    watch.start()
+    try:
+        yield watch
+    finally:
+        watch.stop()
+
+
+def gone(
+    cluster: client.Cluster, kind: str, name: str, *, namespace: str = "", uid: str, deadline: float
+) -> dict[str, Any]:
+    """Waits until the object with that uid is gone, by `deadline` (`time.monotonic()`).
+
+    The object as it was last seen, or {} when it is gone: the API server said 404, or has another uid by that name.
+    """
+    with watching(cluster, [Subject(kind, namespace, name)]) as watch:
+        while True:
+            watch.next(deadline - time.monotonic())
+            found = watch.view.get(kind, name)
+            left = found if found and found["metadata"]["uid"] == uid else None
+            if watch.complete and left is None and _absent(cluster, kind, name, namespace, uid):
+                return {}
+            if time.monotonic() >= deadline:
+                return left or {"metadata": {"name": name, "uid": uid}}
+
+
+def _absent(cluster: client.Cluster, kind: str, name: str, namespace: str, uid: str) -> bool:
+    found = cluster.get(kind, name, namespace)
+    return found is None or found["metadata"]["uid"] != uid
