@@ -36,7 +36,6 @@ var programs = map[string]func() int{
 	"ingress":                 fallible(ingress),
 	"node":                    fallible(node),
 	"provisioner":             fallible(provisioner),
-	"push":                    fallible(push),
 	"registry":                fallible(serveRegistry),
 }
 

@@ -17,11 +17,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/authn"
-	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/registry"
-	"github.com/google/go-containerregistry/pkg/v1/remote"
-	"github.com/google/go-containerregistry/pkg/v1/tarball"
 )
 
 // manifest is what the library keeps in memory only; one file each, so that a restart loses nothing.
@@ -160,38 +156,4 @@ func writeWhole(file string, content []byte) error {
 		return err
 	}
 	return os.Rename(file+".new", file)
-}
-
-// push uploads the image in an archive and prints its name with digest; what is there already is not sent again.
-func push(args []string) error {
-	flags := flag.NewFlagSet("push", flag.ContinueOnError)
-	credentials := flags.String("credentials", "", "file with user:password")
-	if err := flags.Parse(args); err != nil {
-		return err
-	}
-	if flags.NArg() != 2 {
-		return fmt.Errorf("usage: kube push --credentials FILE ARCHIVE REGISTRY/NAME:TAG")
-	}
-	secret, err := os.ReadFile(*credentials)
-	if err != nil {
-		return err
-	}
-	user, password, _ := strings.Cut(strings.TrimSpace(string(secret)), ":")
-	target, err := name.NewTag(flags.Arg(1), name.Insecure)
-	if err != nil {
-		return err
-	}
-	image, err := tarball.ImageFromPath(flags.Arg(0), nil)
-	if err != nil {
-		return err
-	}
-	digest, err := image.Digest()
-	if err != nil {
-		return err
-	}
-	if err := remote.Write(target, image, remote.WithAuth(&authn.Basic{Username: user, Password: password})); err != nil {
-		return err
-	}
-	fmt.Println(target.Context().Digest(digest.String()))
-	return nil
 }

@@ -1,0 +1,68 @@
+"""How much of a cluster runs. Another profile is one more entry here."""
+
+import dataclasses
+import pathlib
+from collections.abc import Callable
+
+from k8s_ee_sandbox import errors, node_programs
+
+_HOST_PACKAGES = ("iproute2", "util-linux")
+_POD_PACKAGES = ("containerd", "runc", "containernetworking-plugins", "iptables", "conntrack")
+
+IMAGES = ("base", "postgresql")  # in the registry of every sandbox that runs pods
+
+
+@dataclasses.dataclass(frozen=True)
+class Profile:
+    """`programs` gets the site and the file that appears once the images are there."""
+
+    name: str
+    programs: Callable[[node_programs.Site, pathlib.Path], list[node_programs.Program]]
+    runs_pods: bool
+    artifacts: tuple[str, ...]
+    packages: tuple[str, ...]
+    manifests: tuple[str, ...]
+    deployments: tuple[tuple[str, str], ...] = ()  # namespace and name of what has to be available
+
+
+def _control_plane(site: node_programs.Site, _: pathlib.Path) -> list[node_programs.Program]:
+    return node_programs.control_plane(site)
+
+
+def _whole_node(site: node_programs.Site, images_ready: pathlib.Path) -> list[node_programs.Program]:
+    return [*node_programs.control_plane(site), *node_programs.workers(site, images_ready=images_ready)]
+
+
+_PROFILES = {
+    profile.name: profile
+    for profile in (
+        Profile(
+            name="api",
+            programs=_control_plane,
+            runs_pods=False,
+            artifacts=("kube",),
+            packages=_HOST_PACKAGES,
+            manifests=("base",),
+        ),
+        Profile(
+            name="node",
+            programs=_whole_node,
+            runs_pods=True,
+            artifacts=("kube", "image-kube", "image-pause", "crane", *(f"image-{name}" for name in IMAGES)),
+            packages=(*_HOST_PACKAGES, *_POD_PACKAGES),
+            manifests=("base", "storage", "dns", "ingress"),
+            deployments=(("kube-system", "coredns"), ("ingress", "ingress")),
+        ),
+    )
+}
+
+
+def names() -> list[str]:
+    return sorted(_PROFILES)
+
+
+def find(name: str) -> Profile:
+    """Raises SandboxError for a name that is none."""
+    if name not in _PROFILES:
+        raise errors.SandboxError(f"no profile is called {name!r}", hint=f"There are: {', '.join(names())}.")
+    return _PROFILES[name]

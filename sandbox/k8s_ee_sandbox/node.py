@@ -1,0 +1,140 @@
+"""The node's process: started in namespaces of its own, so that nothing of it is left when it is killed."""
+
+import contextlib
+import dataclasses
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import time
+
+from k8s_ee_sandbox import errors, logged, network, node_programs, state
+
+_ENDS_WITHIN = 10.0
+# The kubelet sets these, and the kernel has each only once.
+_SHADOWS = (
+    "/proc/sys/kernel/keys/root_maxbytes",
+    "/proc/sys/kernel/keys/root_maxkeys",
+    "/proc/sys/kernel/panic",
+    "/proc/sys/kernel/panic_on_oops",
+    "/proc/sys/vm/overcommit_memory",
+    "/proc/sys/vm/panic_on_oom",
+)
+_HIDDEN = ("/run", "/var/lib", "/var/log")  # a tmpfs each: what the parts write there is the node's, not the host's
+
+
+@dataclasses.dataclass(frozen=True)
+class Mount:
+    type: str
+    source: str
+    target: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """As node.go reads it."""
+
+    mounts: list[Mount]
+    processes: list[node_programs.Program]
+    logs: str
+    shadows: list[str] = dataclasses.field(default_factory=lambda: list(_SHADOWS))
+
+
+def mounts(where: state.Place) -> list[Mount]:
+    """Raises SandboxError if the cache lies where the node can't see it."""
+    for folder in _HIDDEN:
+        if where.run.is_relative_to(folder):
+            raise errors.SandboxError(
+                f"the cache can't lie below {folder}: the node has its own", hint="Set K8S_EE_CACHE to another folder."
+            )
+    return [
+        Mount("proc", "proc", "/proc"),
+        *(Mount("tmpfs", "tmpfs", folder) for folder in _HIDDEN),
+        Mount("bind", str(where.run / "kubelet"), "/var/lib/kubelet"),
+        Mount("bind", str(where.conf / "cni"), "/run/cni/net.d"),
+    ]
+
+
+def start(site: node_programs.Site, plan: Plan) -> int:
+    """The process number of the node, which goes on when this process ends."""
+    file = site.where.conf / "node.json"
+    file.write_text(json.dumps(dataclasses.asdict(plan), indent=2) + "\n")
+    with (site.where.logs / "node.log").open("ab") as log:
+        process = subprocess.Popen(
+            [
+                # Not `ip netns exec`: it mounts a fresh /sys, without control groups.
+                *("nsenter", f"--net=/run/netns/{site.net.namespace}"),
+                *("unshare", "--mount", "--pid", "--fork", "--kill-child"),
+                *(site.kube, "node", file),
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            cwd="/",
+            env={"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/run"},
+            start_new_session=True,
+        )
+    process.returncode = 0  # it is meant to outlive us: no warning about that
+    return process.pid
+
+
+def forget_containers(site: node_programs.Site) -> None:
+    """Drop what earlier runs left in the image store besides images. Raises SandboxError."""
+    try:
+        subprocess.run(
+            [site.kube, "forget-containers", site.where.containerd],
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+    except subprocess.CalledProcessError as failed:
+        raise errors.SandboxError(
+            f"the image store can't be used: {failed.stderr.strip()}", hint=f"Delete {site.where.containerd}."
+        ) from None
+
+
+def root(pid: int) -> pathlib.Path:
+    """The node's view of the file system. Raises SandboxError if the node has ended, with its last words."""
+    children = pathlib.Path(f"/proc/{pid}/task/{pid}/children")
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        for child in children.read_text().split():
+            return pathlib.Path(f"/proc/{child}/root")
+    raise errors.SandboxError("the node has ended")
+
+
+def ended(where: state.Place) -> errors.SandboxError:
+    return logged.failure("the node has ended", log=where.logs / "node.log")
+
+
+def stop(running: state.State) -> None:
+    """Everything in the node's process namespace goes with it. Raises SandboxError if it does not."""
+    if state.alive(running):
+        _kill(running.pid)
+    stop_strays(running.name)
+
+
+def stop_strays(name: str) -> None:
+    """Kill what still runs in the network namespace of that name. Raises SandboxError if it does not end."""
+    until = time.monotonic() + _ENDS_WITHIN
+    while left := _inside(network.Network(name=name, slot=0).namespace):
+        for pid in left:
+            _kill(pid)
+        if time.monotonic() > until:
+            raise errors.SandboxError(f"processes of sandbox {name} do not end: {left}")
+        time.sleep(0.01)
+
+
+def _kill(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+
+
+def _inside(namespace: str) -> list[int]:
+    if not pathlib.Path(f"/run/netns/{namespace}").exists():
+        return []
+    found = subprocess.run(
+        ["ip", "netns", "pids", namespace], capture_output=True, text=True, timeout=30, check=False
+    )
+    return [int(pid) for pid in found.stdout.split()]
