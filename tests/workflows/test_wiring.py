@@ -1,0 +1,146 @@
+"""The real workflows and actions, run by act, with a `k8s-ee` that only writes down how it was called."""
+
+from __future__ import annotations
+
+from tests.workflows import conftest
+
+STEPS = ".github/workflows/preview-steps.yml"
+
+PREBUILT = f"""
+name: Prebuilt
+on: {{pull_request: {{types: [opened]}}}}
+jobs:
+  preview:
+    uses: k8s-ee/k8s-ee/.github/workflows/pr-environment.yml@v1
+    with:
+      image: {conftest.IMAGE}
+      context: staging
+    secrets:
+      kubeconfig: ${{{{ secrets.KUBECONFIG }}}}
+"""
+
+ROOT_ACTION = f"""
+name: One step
+on: {{pull_request: {{types: [opened]}}, pull_request_target: {{types: [closed]}}}}
+jobs:
+  preview:
+    runs-on: ubuntu-latest
+    steps:
+      - id: preview
+        uses: k8s-ee/k8s-ee@v1
+        with:
+          image: {conftest.IMAGE}
+          kubeconfig: ${{{{ secrets.KUBECONFIG }}}}
+          timeout: 90
+"""
+
+
+def test_an_opened_pull_request_is_validated_built_prepared_and_deployed(consumer: conftest.Consumer) -> None:
+    result = consumer.run("opened")
+    assert result.jobs == dict.fromkeys(("validate", "build", "prepare", "deploy"), "success"), result.log
+    assert set(consumer.calls()) == {"validate", "build", "create-namespace", "deploy-db", "deploy-app"}
+    assert result.outputs["deploy/deploy"]["url"] == "https://guestbook-pr-7.preview.test"
+    assert result.outputs["prepare/namespace"]["namespace"] == "guestbook-pr-7"
+
+
+def test_the_digest_that_was_built_is_the_one_deployed(consumer: conftest.Consumer) -> None:
+    consumer.run("synchronize")
+    assert consumer.calls()["deploy-app"]["env"]["K8S_EE_IMAGE"] == conftest.IMAGE
+
+
+def test_only_jobs_that_run_no_code_of_the_pull_request_get_the_key_to_the_cluster(consumer: conftest.Consumer) -> None:
+    consumer.run("opened")
+    holders = {name for name, call in consumer.calls().items() if "K8S_EE_KUBECONFIG" in call["env"]}
+    assert holders == {"create-namespace", "deploy-db", "deploy-app"}
+    assert "s3cret" in consumer.calls()["deploy-app"]["env"]["K8S_EE_KUBECONFIG"]
+    assert "s3cret" not in str([call for name, call in consumer.calls().items() if name not in holders])
+
+
+def test_the_checkout_is_the_head_of_the_pull_request(consumer: conftest.Consumer) -> None:
+    consumer.write("only-in-this-commit", "x")
+    consumer.run("opened")
+    assert all("only-in-this-commit" in call["files"] for call in consumer.calls().values())
+
+
+def test_without_registry_secrets_the_build_pushes_as_the_actor_with_its_own_token(consumer: conftest.Consumer) -> None:
+    consumer.run("opened", author="mona")
+    env = consumer.calls()["build"]["env"]
+    assert (env["K8S_EE_REGISTRY_USERNAME"], env["K8S_EE_REGISTRY_PASSWORD"]) == ("mona", "ghs_harness")
+
+
+def test_closing_destroys_without_a_checkout(consumer: conftest.Consumer) -> None:
+    consumer.write("k8s-ee.yaml", "projectId: [broken")
+    result = consumer.run("closed", event="pull_request_target")
+    assert result.jobs == {"destroy": "success"}, result.log
+    assert consumer.calls()["cleanup"]["files"] == []
+    assert consumer.calls()["cleanup"]["env"]["K8S_EE_PROJECT"] == ""
+
+
+def test_a_run_that_may_not_deploy_ends_green_after_validate(consumer: conftest.Consumer) -> None:
+    result = consumer.run("opened", fork=True, answers={"validate": {"outputs": {"deploy": "false", "reason": "fork"}}})
+    assert (result.returncode, result.jobs) == (0, {"validate": "success"})
+    assert set(consumer.calls()) == {"validate"}
+
+
+def test_a_pull_request_target_run_never_builds(consumer: conftest.Consumer) -> None:
+    path = ".github/workflows/preview.yml"
+    workflow = (consumer.directory / path).read_text()
+    consumer.write(path, workflow.replace("types: [closed]", "types: [opened, closed]"))
+    assert consumer.run("opened", event="pull_request_target").jobs == {}
+    assert consumer.calls() == {}
+
+
+def test_a_failed_build_is_reported_by_a_job_that_may_write_the_comment(consumer: conftest.Consumer) -> None:
+    broken = {"exit": 4, "outputs": {"failure": "Dockerfile:3: no such file"}}
+    result = consumer.run("opened", answers={"build": broken})
+    assert result.jobs == {"validate": "success", "build": "failure", "prepare": "success", "report": "success"}
+    assert "Dockerfile:3: no such file" in consumer.calls()["report"]["env"]["K8S_EE_NEEDS"]
+    assert "deploy-app" not in consumer.calls()
+
+
+def test_a_broken_config_fails_and_is_reported_before_anything_is_built(consumer: conftest.Consumer) -> None:
+    result = consumer.run("opened", answers={"validate": {"exit": 2, "outputs": {"failure": "1 problem"}}})
+    assert result.jobs == {"validate": "failure", "report": "success"}
+    assert "1 problem" in consumer.calls()["report"]["env"]["K8S_EE_NEEDS"]
+
+
+def test_a_finished_image_is_deployed_by_one_job_in_one_process(consumer: conftest.Consumer) -> None:
+    consumer.write(".github/workflows/prebuilt.yml", PREBUILT)
+    result = consumer.run("opened", workflow=".github/workflows/prebuilt.yml")
+    assert result.jobs == {"validate": "success", "prebuilt": "success"}, result.log
+    assert set(consumer.calls()) == {"validate", "run"}
+    env = consumer.calls()["run"]["env"]
+    assert (env["K8S_EE_IMAGE"], env["K8S_EE_CONTEXT"]) == (conftest.IMAGE, "staging")
+
+
+def test_the_root_action_is_the_whole_pipeline_in_one_step(consumer: conftest.Consumer) -> None:
+    consumer.write(".github/workflows/one.yml", ROOT_ACTION)
+    result = consumer.run("opened", workflow=".github/workflows/one.yml")
+    assert result.outputs["preview/preview"] == conftest.ANSWERS["run"]["outputs"], result.log
+    assert consumer.calls()["run"]["env"]["K8S_EE_TIMEOUT"] == "90"
+
+
+def test_each_output_of_the_composite_actions_arrives(consumer: conftest.Consumer) -> None:
+    result = consumer.run("opened", workflow=STEPS)
+    assert result.jobs == {"build": "success", "deploy": "success"}, result.log
+    for step, command in {
+        "build/config": "validate",
+        "build/image": "build",
+        "deploy/namespace": "create-namespace",
+        "deploy/databases": "deploy-db",
+        "deploy/app": "deploy-app",
+    }.items():
+        arrived = {name: value for name, value in result.outputs[step].items() if value}
+        assert arrived == conftest.ANSWERS[command]["outputs"], step
+
+
+def test_closing_step_by_step_says_what_is_gone(consumer: conftest.Consumer) -> None:
+    result = consumer.run("closed", workflow=STEPS, event="pull_request_target")
+    assert result.jobs == {"destroy": "success"}, result.log
+    assert result.outputs["destroy/cleanup"] == conftest.ANSWERS["cleanup"]["outputs"]
+
+
+def test_no_secret_is_in_the_log(consumer: conftest.Consumer) -> None:
+    result = consumer.run("opened")
+    assert "s3cret" not in result.log
+    assert "ghs_harness" not in result.log
