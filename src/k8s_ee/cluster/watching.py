@@ -64,7 +64,10 @@ class Watch:
         self._lock = threading.Lock()
         self._open: set[urllib3.BaseHTTPResponse] = set()
         self._subjects = frozenset(subject.kind for subject in subjects)
-        self._threads = [threading.Thread(target=self._run, args=(subject,), daemon=True) for subject in subjects]
+        self._threads = [
+            threading.Thread(target=self._run, args=(subject,), daemon=True, name=f"k8s-ee-watch-{subject.kind}")
+            for subject in subjects
+        ]
         self.view = View()
 
     def next(self, seconds: float) -> bool:
