@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 import time
+from typing import Any
 
 from k8s_ee import environment, errors, helm, outcome, plan, probe
-from k8s_ee.cluster import Manifest, serving, waiting
+from k8s_ee.cluster import waiting
 from k8s_ee.commands import admission, databases, session
+
+Manifest = dict[str, Any]
 
 IMAGE = re.compile(r"[a-z0-9][a-z0-9._:/-]*@sha256:[0-9a-f]{64}", re.ASCII)
 
@@ -15,7 +18,7 @@ IMAGE = re.compile(r"[a-z0-9][a-z0-9._:/-]*@sha256:[0-9a-f]{64}", re.ASCII)
 def deploy_app(ctx: session.Session, *, image: str) -> outcome.Outcome:
     refusal = admission.check(ctx)
     if refusal:
-        return ctx.result("deploy-app", "skipped", notes=(refusal,))
+        return ctx.skipped("deploy-app", refusal)
     databases.require_namespace(ctx)
     check_image(ctx, image)
     started = time.monotonic()
@@ -46,12 +49,18 @@ def render(ctx: session.Session, *, image: str) -> tuple[Manifest, ...]:
     return helm.render(component, namespace=ctx.target().namespace, kube_version=ctx.cluster.version())
 
 
+def first_step(release: tuple[Manifest, ...]) -> list[Manifest]:
+    """What may be started before the databases are ready: the migration if there is one, else the app itself."""
+    kinds = {"Job", "ConfigMap"} if _jobs(release) else {one["kind"] for one in release} - {"Ingress"}
+    return [one for one in release if one["kind"] in kinds]
+
+
 def migrate(ctx: session.Session, release: tuple[Manifest, ...]) -> None:
     """Runs the migration Job of this commit to its end; the version that serves is not touched until it succeeded."""
-    jobs = [one for one in release if one["kind"] == "Job"]
+    jobs = _jobs(release)
     if jobs:
         with ctx.phase("migration"):
-            _apply(ctx, [one for one in release if one["kind"] in {"Job", "ConfigMap"}])
+            apply(ctx, first_step(release))
             _wait(ctx, [("Job", one["metadata"]["name"]) for one in jobs])
 
 
@@ -61,13 +70,13 @@ def roll_out(ctx: session.Session, release: tuple[Manifest, ...]) -> None:
     previous = ctx.cluster.get("Deployment", plan.APP, namespace)
     with ctx.phase("rollout"):
         try:
-            _apply(ctx, [one for one in release if one["kind"] not in {"Job", "Ingress"}])
+            apply(ctx, [one for one in release if one["kind"] not in {"Job", "Ingress"}])
             _wait(ctx, [("Deployment", plan.APP)])
-            serving.only(ctx.cluster, namespace, plan.APP, sha=target.head_sha, deadline=ctx.deadline)
+            waiting.served(ctx.cluster, namespace, plan.APP, target.head_sha, deadline=ctx.deadline)
         except errors.NotReady as error:
             raise _put_back(ctx, previous, error) from error
     with ctx.phase("ingress"):
-        _apply(ctx, [one for one in release if one["kind"] == "Ingress"])
+        apply(ctx, [one for one in release if one["kind"] == "Ingress"])
         ctx.cluster.prune(namespace, plan.APP, plan.APP_MANAGER, keep=databases.names(release))
 
 
@@ -88,7 +97,6 @@ def finish(ctx: session.Session, *, command: str, started: float) -> outcome.Out
         "sha": target.head_sha,
         "namespace": target.namespace,
     }
-    admission.still_wanted(ctx)
     return ctx.result(command, "ready", outputs=outputs, serving_sha=target.head_sha, verified_from=verified_from)
 
 
@@ -123,12 +131,16 @@ def _put_back(ctx: session.Session, previous: Manifest | None, error: errors.Not
         "metadata": {"name": plan.APP, "labels": previous["metadata"].get("labels", {})},
         "spec": previous["spec"],
     }
-    _apply(ctx, [template])
+    apply(ctx, [template])
     ctx.notes.append(f"commit {ctx.observed.head_sha[:7]} still serves; {ctx.target().head_sha[:7]} was taken back")
     return error
 
 
-def _apply(ctx: session.Session, manifests: list[Manifest]) -> None:
+def _jobs(release: tuple[Manifest, ...]) -> list[Manifest]:
+    return [one for one in release if one["kind"] == "Job"]
+
+
+def apply(ctx: session.Session, manifests: list[Manifest]) -> None:
     ctx.cluster.apply(tuple(manifests), manager=plan.APP_MANAGER, namespace=ctx.target().namespace)
 
 

@@ -2,56 +2,69 @@
 
 from __future__ import annotations
 
+import functools
 import json
 
-from k8s_ee import environment, errors, outcome
-from k8s_ee.cluster import destroy
-from k8s_ee.commands import session
+from k8s_ee import cluster, environment, errors, outcome
+from k8s_ee.cluster import pool
+from k8s_ee.commands import admission, session
 
 
 def cleanup(ctx: session.Session, *, project: str = "") -> outcome.Outcome:
-    """Raises NotReady when something is left, naming it and who holds it."""
-    facts = ctx.settings
-    if not facts.number or not facts.repository_id:
-        raise errors.InputError(
-            "which pull request? --pr and --repository-id are needed",
-            hint="in a workflow they come from the pull_request event; elsewhere give them as options",
-        )
-    found = [
-        one for one in ctx.cluster.find(facts.repository_id, facts.number) if not project or one.project == project
-    ]
+    """Raises NotReady when something is left, naming it and who holds it, and Refused when it was reopened."""
+    refusal = admission.may_destroy(ctx)
+    if refusal:
+        return ctx.skipped("cleanup", refusal)
+    found = [one for one in _find(ctx) if not project or one.project == project]
+    if not found:
+        ctx.notes.append("nothing to clean up: this pull request has no environment")
     if ctx.options.dry_run:
-        return _report(ctx, "planned", found, receipts=[])
+        return _result(ctx, "planned", found, receipts=[])
     with ctx.phase("destroy"):
-        receipts = session.side_by_side(*(lambda one=one: _destroy(ctx, one) for one in found))
-    outcome_ = _report(ctx, "destroyed", found, receipts=[one for one in receipts if isinstance(one, destroy.Receipt)])
-    left = [item for one in receipts if isinstance(one, destroy.Receipt) for item in one.left]
+        receipts = pool.side_by_side([functools.partial(_destroy, ctx, one) for one in found])
+    left = tuple(item for one in receipts for item in one.left)
     if left:
         raise errors.NotReady(
             f"not everything is gone: {'; '.join(left)}",
             hint="run the same command again once the named blocker is gone; nothing is ever forced",
-            evidence=tuple(left),
+            evidence=left,
         )
-    return outcome_
+    return _result(ctx, "destroyed", found, receipts=receipts)
 
 
-def _destroy(ctx: session.Session, observed: environment.Observed) -> destroy.Receipt:
-    return destroy.destroy(ctx.cluster, observed, deadline=ctx.deadline, progress=ctx.say)
+def _find(ctx: session.Session) -> list[environment.Observed]:
+    if not ctx.settings.number or not ctx.settings.repository_id:
+        raise errors.InputError(
+            "which pull request? --pr and --repository-id are needed",
+            hint="in a workflow they come from the pull_request event; elsewhere give them as options",
+        )
+    return cluster.find(ctx.cluster, ctx.settings.repository_id, ctx.settings.number)
 
 
-def _report(
+def _destroy(ctx: session.Session, observed: environment.Observed) -> cluster.Receipt:
+    return cluster.destroy.destroy(ctx.cluster, observed, deadline=ctx.deadline, progress=ctx.say)
+
+
+def _result(
     ctx: session.Session,
     state: outcome.State,
     found: list[environment.Observed],
     *,
-    receipts: list[destroy.Receipt],
+    receipts: list[cluster.Receipt],
 ) -> outcome.Outcome:
     outputs = {
+        "state": state,
         "namespace": " ".join(one.namespace for one in found),
         "deleted": json.dumps([one.namespace for one in receipts if one.deleted]),
         "left-over": json.dumps([item for one in receipts for item in one.left]),
     }
-    if not found:
-        ctx.notes.append("nothing to clean up: this pull request has no environment")
-    data = {"environments": [{"namespace": one.namespace, "uid": one.uid, "url": one.url} for one in found]}
-    return ctx.result("cleanup", state, outputs=outputs, data=data)
+    gone = {
+        "environments": [{"namespace": one.namespace, "uid": one.uid, "comment": _comment(one)} for one in found],
+        "volumes": [volume for one in receipts for volume in one.volumes],
+    }
+    return ctx.result("cleanup", state, outputs=outputs, data=gone)
+
+
+def _comment(one: environment.Observed) -> int:
+    value = one.annotations.get(environment.COMMENT_ID, "")
+    return int(value) if value.isascii() and value.isdigit() else 0

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import base64
+import functools
 import json
 import secrets
 import time
+from collections.abc import Callable
+from typing import Any
 
 from k8s_ee import errors, helm, outcome, plan
-from k8s_ee.cluster import Manifest, waiting
+from k8s_ee.cluster import find, pool, waiting
 from k8s_ee.commands import admission, session
 from k8s_ee.config import model
+
+Manifest = dict[str, Any]
 
 
 def deploy_db(ctx: session.Session) -> outcome.Outcome:
     refusal = admission.check(ctx)
     if refusal:
-        return ctx.result("deploy-db", "skipped", notes=(refusal,))
+        return ctx.skipped("deploy-db", refusal)
     require_namespace(ctx)
     started = time.monotonic()
     if not ctx.options.dry_run:
@@ -33,7 +39,7 @@ def deploy_db(ctx: session.Session) -> outcome.Outcome:
 def require_namespace(ctx: session.Session) -> None:
     """Raises InputError when create-namespace has not run, Refused when the namespace is not this environment's."""
     target = ctx.target()
-    found = [one for one in ctx.cluster.find(target.repository_id, target.number) if one.namespace == target.namespace]
+    found = [one for one in find(ctx.cluster, target.repository_id, target.number) if one.namespace == target.namespace]
     if not found or found[0].terminating:
         state = "is terminating" if found else "does not exist"
         raise errors.InputError(f"namespace {target.namespace} {state}", hint="run create-namespace first")
@@ -42,10 +48,10 @@ def require_namespace(ctx: session.Session) -> None:
 
 def apply(ctx: session.Session) -> None:
     """Credentials and workloads of every enabled database; removes the workload (never data) of those switched off."""
-    steps = [lambda one=one: _apply_one(ctx, one) for one in ctx.config.databases]
     enabled = {database.engine for database in ctx.config.databases}
-    steps += [lambda name=name: _retire(ctx, name) for name in plan.ENGINES if name not in enabled]
-    session.side_by_side(*steps)
+    steps: list[Callable[[], None]] = [functools.partial(_apply_one, ctx, one) for one in ctx.config.databases]
+    steps += [functools.partial(_retire, ctx, name) for name in plan.ENGINES if name not in enabled]
+    pool.side_by_side(steps)
 
 
 def wait(ctx: session.Session) -> None:
@@ -82,10 +88,9 @@ def _credentials(ctx: session.Session, database: model.Database) -> Manifest:
         )
     if existing is None:
         made = plan.credentials(engine, ctx.target(), token=lambda: secrets.token_urlsafe(24))
-        for value in made["stringData"].values():
-            ctx.runner.mask(value)
-        existing = ctx.cluster.create_only(made, namespace=namespace)
-    ctx.hide(existing)
+        ctx.hide(*made["stringData"].values())
+        existing = ctx.cluster.create_only(made)
+    ctx.hide(*(base64.b64decode(value).decode() for value in existing.get("data", {}).values()))
     return existing
 
 

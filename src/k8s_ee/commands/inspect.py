@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 from k8s_ee import environment, errors, outcome, plan
-from k8s_ee.cluster import logs as pod_logs
-from k8s_ee.cluster import serving
+from k8s_ee import cluster as kube
 from k8s_ee.commands import session
 
 
 def list_environments(ctx: session.Session, *, repository: str = "") -> outcome.Outcome:
-    found = [one for one in ctx.cluster.environments() if not repository or one.repository == repository]
+    found = [one for one in kube.environments(ctx.cluster) if not repository or one.repository == repository]
     return ctx.result("list", "listed", data={"environments": [_row(one) for one in found]})
 
 
@@ -19,21 +19,23 @@ def status(ctx: session.Session) -> outcome.Outcome:
     """Raises InputError when the pull request has no environment."""
     rows = []
     for one in _mine(ctx):
-        served = sorted(serving.shas(ctx.cluster, one.namespace, plan.APP))
+        served = sorted(kube.serving(ctx.cluster, one.namespace, plan.APP))
         rows.append({**_row(one), "serving": served})
     return ctx.result("status", "listed", data={"environments": rows})
 
 
 def logs(ctx: session.Session, *, component: str, lines: int) -> outcome.Outcome:
     """The last lines of each container of one component, redacted."""
-    tails: list[str] = []
-    for one in _mine(ctx):
-        tails += pod_logs.tail(ctx.cluster, one.namespace, component, lines=lines, redact=ctx.redactor.redact)
-    return ctx.result("logs", "listed", data={"lines": tails})
+    found = [
+        log
+        for one in _mine(ctx)
+        for log in kube.logs(ctx.cluster, one.namespace, component, lines=lines, redact=ctx.redactor.redact)
+    ]
+    return ctx.result("logs", "listed", data={"logs": [dataclasses.asdict(log) for log in found]})
 
 
 def _mine(ctx: session.Session) -> list[environment.Observed]:
-    found = ctx.cluster.find(ctx.settings.repository_id, ctx.settings.number)
+    found = kube.find(ctx.cluster, ctx.settings.repository_id, ctx.settings.number)
     if not found:
         raise errors.InputError(
             f"pull request {ctx.settings.number} of repository {ctx.settings.repository_id} has no environment",

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 from k8s_ee import environment, errors, outcome, plan
-from k8s_ee.cluster import namespaces
+from k8s_ee.cluster import namespaces, pool
 from k8s_ee.commands import admission, session
 
 FENCE = "k8s-ee-fence"
@@ -14,7 +16,7 @@ FENCE = "k8s-ee-fence"
 def create_namespace(ctx: session.Session) -> outcome.Outcome:
     refusal = admission.check(ctx)
     if refusal:
-        return ctx.result("create-namespace", "skipped", notes=(refusal,), outputs={"namespace": "", "created": "false"})
+        return ctx.skipped("create-namespace", refusal)
     ensured = fence(ctx)
     outputs = {
         "namespace": ctx.target().namespace,
@@ -35,16 +37,17 @@ def fence(ctx: session.Session) -> namespaces.Ensured:
     target, platform = ctx.target(), ctx.platform
     manifest = plan.namespace(target, ctx.config, platform)
     with ctx.phase("namespace"):
-        ensured = namespaces.ensure(ctx.cluster, manifest, target, deadline=ctx.deadline, progress=ctx.say)
+        ensured = namespaces.ensure(ctx.cluster, manifest, target, ctx.deadline)
         ctx.observed = ensured.observed
         if ctx.options.dry_run and ensured.created:
             return ensured  # nothing was created, so there is nothing to put the rest into
         manifests = plan.fence(target, ctx.config, platform)
-        session.side_by_side(
-            lambda: ctx.cluster.apply(manifests, manager=FENCE, namespace=target.namespace),
-            lambda: _ingress_controller_is_there(ctx),
-            *(lambda name=name: _copy_pull_secret(ctx, name) for name in platform.image_pull_secrets),
-        )
+        steps: list[Callable[[], object]] = [
+            functools.partial(ctx.cluster.apply, manifests, manager=FENCE, namespace=target.namespace),
+            functools.partial(_ingress_controller_is_there, ctx),
+        ]
+        steps += [functools.partial(_copy_pull_secret, ctx, name) for name in platform.image_pull_secrets]
+        pool.side_by_side(steps)
     return ensured
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import contextlib
 import dataclasses
 import datetime
@@ -84,11 +83,22 @@ class Session:
         finally:
             self.phases.append(outcome.Phase(name=name, seconds=round(time.monotonic() - start, 3)))
 
+    def hide(self, *values: str) -> None:
+        """Before the first use: the runner masks these, and no report shows them."""
+        self.redactor.add(*values)
+        for value in values:
+            self.runner.mask(value)
+
     def target(self) -> environment.Environment:
         """The environment of this pull request. Raises InputError for missing facts, ConfigError for a bad file."""
         if self.environment is None:
             self.environment = identify(self.settings, project=self.config.project, platform=self.platform)
         return self.environment
+
+    def skipped(self, command: str, why: str) -> outcome.Outcome:
+        """Nothing is wrong and nothing was done."""
+        self.notes.append(why)
+        return self.result(command, "skipped", outputs={"state": "skipped", "deploy": "false", "reason": why})
 
     def result(self, command: str, state: outcome.State, **more: object) -> outcome.Outcome:
         base = outcome.Outcome(command=command, state=state, environment=self.environment, phases=tuple(self.phases))
@@ -127,10 +137,3 @@ def identify(
         head_sha=facts.head_sha,
         run=facts.run,
     )
-
-
-def side_by_side(*steps: Callable[[], object], bound: int = 8) -> list[object]:
-    """Results in the order of the steps. The first error is raised once all have ended: none is left half-done unseen."""
-    with concurrent.futures.ThreadPoolExecutor(max_workers=bound) as pool:
-        futures = [pool.submit(step) for step in steps]
-    return [future.result() for future in futures]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import time
+from collections.abc import Callable
 
 from k8s_ee import outcome, plan
+from k8s_ee.cluster import pool
 from k8s_ee.commands import admission, app, databases, namespace, session
 
 
@@ -12,19 +15,26 @@ def up(ctx: session.Session, *, image: str) -> outcome.Outcome:
     """Raises what the single steps raise; whatever happened, the next run goes on from there."""
     refusal = admission.check(ctx)
     if refusal:
-        return ctx.result("up", "skipped", notes=(refusal,), outputs={"state": "skipped"})
+        return ctx.skipped("up", refusal)
     started = time.monotonic()
     app.check_image(ctx, image)
     namespace.fence(ctx)
     if ctx.options.dry_run:
         return ctx.result("up", "planned", data={"plan": plan.summary(ctx.target(), ctx.config, ctx.platform)})
-    # The pods of the app and of its migration wait for the databases by themselves, in an init container:
-    # applying both at once lets the images and volumes of one be prepared while the other starts.
+    release = app.render(ctx, image=image)
     with ctx.phase("databases"):
-        _, release = session.side_by_side(lambda: databases.apply(ctx), lambda: app.render(ctx, image=image))
-        if not app.jobs(release):
-            app.start(ctx, release)
+        # Pods wait for the databases by themselves, in an init container. Started together with them, their images
+        # and volumes are prepared in the meantime.
+        steps: list[Callable[[], object]] = [functools.partial(databases.apply, ctx)]
+        first = app.first_step(release)
+        if ctx.config.databases and not _deployed_before(ctx):
+            steps.append(functools.partial(app.apply, ctx, first))
+        pool.side_by_side(steps)
         databases.wait(ctx)
     app.migrate(ctx, release)
     app.roll_out(ctx, release)
     return app.finish(ctx, command="up", started=started)
+
+
+def _deployed_before(ctx: session.Session) -> bool:
+    return ctx.observed is not None and bool(ctx.observed.head_sha)

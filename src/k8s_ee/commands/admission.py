@@ -1,0 +1,73 @@
+"""May this pull request be deployed, and is it still this commit? Asked before the first write and after the last."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from k8s_ee import errors, pull_request, trust
+from k8s_ee.commands import session
+from k8s_ee.config import model
+
+Seen = pull_request.PullRequest | pull_request.Unknown
+
+
+def check(ctx: session.Session) -> str:
+    """Empty = go on; else why there is, quietly, nothing to do. Raises Refused, or GitHubUnavailable when undecidable.
+
+    What needs no platform settings is judged first: the run of a fork has no access to the cluster to read them from.
+    """
+    seen = _seen(ctx)
+    return _judge(ctx, seen, _without_list(ctx)) or _judge(ctx, seen, ctx.platform)
+
+
+def without_platform(ctx: session.Session) -> str:
+    """The same as `check`, but for the platform's allow-list."""
+    return _judge(ctx, _seen(ctx), _without_list(ctx))
+
+
+def obsolete(ctx: session.Session) -> str:
+    """After a deploy: empty, or why nobody wants it any more (the pull request was closed, or has another head)."""
+    decision = _decide(ctx, _seen(ctx), ctx.platform)
+    return decision.reason if isinstance(decision, trust.Deny) and decision.kind in {"closed", "superseded"} else ""
+
+
+def may_destroy(ctx: session.Session) -> str:
+    """Empty = go on; else why not. Raises Refused."""
+    known = trust.facts(ctx.settings, _seen(ctx), purpose="destroy")
+    return _reason(trust.authorize(known, _without_list(ctx)))
+
+
+def _judge(ctx: session.Session, seen: Seen, platform: model.Platform) -> str:
+    decision = _decide(ctx, seen, platform)
+    if isinstance(decision, trust.Allow):
+        if decision.note and decision.note not in ctx.notes:
+            ctx.notes.append(decision.note)
+        # A workflow_dispatch names a pull request, not a commit.
+        ctx.settings = dataclasses.replace(ctx.settings, head_sha=decision.sha)
+    return _reason(decision)
+
+
+def _decide(ctx: session.Session, seen: Seen, platform: model.Platform) -> trust.Allow | trust.Deny:
+    known = trust.facts(ctx.settings, seen, purpose="deploy", trigger=ctx.config.trigger)
+    return trust.authorize(known, platform)
+
+
+def _without_list(ctx: session.Session) -> model.Platform:
+    return model.Platform(domain="", allowed_repository_ids=(ctx.settings.repository_id,))
+
+
+def _seen(ctx: session.Session) -> Seen:
+    """What GitHub says about the pull request now. A terminal's word is taken: it has the cluster's key anyway."""
+    if not ctx.github or not ctx.settings.event or not ctx.settings.number:
+        return pull_request.Unknown("no GITHUB_TOKEN was given")
+    return ctx.github.pull_request(ctx.settings.number)
+
+
+def _reason(decision: trust.Allow | trust.Deny) -> str:
+    if isinstance(decision, trust.Allow):
+        return ""
+    if decision.kind == "refused":
+        raise errors.Refused(decision.reason, hint=decision.hint)
+    if decision.kind == "unknown":
+        raise errors.GitHubUnavailable(decision.reason, hint=decision.hint)
+    return decision.reason
