@@ -29,7 +29,10 @@ class App:
 
 @dataclasses.dataclass(frozen=True)
 class Image:
-    """`repository` is where the built image is pushed; empty = the platform's first registry + the GitHub repository."""
+    """`dockerfile` is relative to `context`, which is relative to the repository's root.
+
+    `repository` is where the built image is pushed; empty = the platform's first registry + the GitHub repository.
+    """
 
     context: str = "."
     dockerfile: str = "Dockerfile"
@@ -49,6 +52,8 @@ class Quantities:
 
 @dataclasses.dataclass(frozen=True)
 class Resources:
+    """A request that is not given is the lower of this default and the limit."""
+
     requests: Quantities = Quantities(cpu="100m", memory="128Mi")
     limits: Quantities = Quantities(cpu="500m", memory="512Mi")
 
@@ -99,8 +104,12 @@ class Config:
     databases: tuple[Database, ...] = ()
     ingress: Ingress = Ingress()
     metrics: Metrics = Metrics()
-    lines: Mapping[str, int] = dataclasses.field(default_factory=dict, compare=False)
-    """Line of each key by dotted path ("app.port"), for annotations of problems found later than parsing."""
+    marks: Mapping[str, tuple[int, int]] = dataclasses.field(default_factory=dict, compare=False, repr=False)
+    """Line and column of each key by dotted path ("app.port", list items by number), for problems found later."""
+
+    @property
+    def lines(self) -> dict[str, int]:
+        return {key: line for key, (line, _) in self.marks.items()}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,0 +1,104 @@
+"""The words for what was found, what is allowed, and what to write instead."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+from k8s_ee.config import document, problems, scalars
+
+_TYPES = {"string": "text", "integer": "a whole number", "number": "a number", "boolean": "true or false"}
+_TYPES |= {"object": "a map of keys and values", "array": "a list"}
+_LONGEST = 200
+
+
+def found(node: document.Node) -> str:
+    match node:
+        case document.Mapping():
+            return (
+                f"a map with {', '.join(map(problems.quote, list(node.values)[:4]))}" if node.values else "an empty map"
+            )
+        case document.Sequence():
+            return "a list" if node.items else "an empty list"
+        case document.Scalar() if not node.plain:
+            return f"the text {problems.quote(node.text)}"
+        case document.Scalar():
+            reading = scalars.read(node.text)
+            if reading.kind == "nothing":
+                return "nothing"
+            note = "" if reading.kind == "text" else f", which is {reading.phrase}"
+            return f"{problems.quote(node.text)}{note}"
+    return "something unreadable"
+
+
+def expected(rule: Mapping[str, Any]) -> str:
+    types = rule["type"] if isinstance(rule["type"], list) else [rule["type"]]
+    return " or ".join(dict.fromkeys(filter(None, (_one(kind, types, rule) for kind in types))))
+
+
+def _one(kind: str, types: list[str], rule: Mapping[str, Any]) -> str:
+    if kind in ("number", "integer") and "string" in types:
+        return ""
+    if kind == "string" and "enum" in rule:
+        return "one of " + ", ".join(f"`{value}`" for value in rule["enum"])
+    if kind == "string" and "patternErrorMessage" in rule:
+        return str(rule["patternErrorMessage"])
+    if kind == "integer" and "maximum" in rule:
+        return f"a whole number from {rule['minimum']} to {rule['maximum']}"
+    return _TYPES[kind] + _bounds(kind, rule)
+
+
+def _bounds(kind: str, rule: Mapping[str, Any]) -> str:
+    if kind == "integer" and "minimum" in rule:
+        return f" not below {rule['minimum']}"
+    if kind == "object" and rule.get("properties"):
+        count = "exactly one" if rule.get("maxProperties") == 1 else "keys"
+        return f" with {count} of {', '.join(rule['properties'])}"
+    return ""
+
+
+def hint(node: document.Node, rule: Mapping[str, Any], key: str) -> str:
+    """What to write instead."""
+    types = rule["type"] if isinstance(rule["type"], list) else [rule["type"]]
+    special = _for_scalar(node, types) if isinstance(node, document.Scalar) else ""
+    return special or example(rule, key)
+
+
+def _for_scalar(node: document.Scalar, types: list[str]) -> str:
+    kind = scalars.read(node.text).kind
+    if node.plain and kind == "nothing":
+        return 'give a value or remove the key; empty text is `""`'
+    if node.plain and kind != "text" and "string" in types:
+        return f"write it in quotes: {scalars.quoted(node.text[:_LONGEST])}"
+    if "array" in types and node.text.strip():
+        return f"write it as a list: {_as_list(node.text[:_LONGEST])}"
+    if not node.plain and kind in types:
+        return "remove the quotes"
+    return _for_plain(node, types)
+
+
+def _for_plain(node: document.Scalar, types: list[str]) -> str:
+    if "boolean" in types and node.text.lower() in ("yes", "no", "on", "off"):
+        return "write true or false"
+    whole = re.fullmatch(r"(-?[0-9]{1,18})\.0+", node.text, re.ASCII)
+    return f"write {whole[1]}" if "integer" in types and whole else ""
+
+
+def _as_list(text: str) -> str:
+    try:
+        words = shlex.split(text)
+    except ValueError:
+        words = text.split()
+    return json.dumps(words, ensure_ascii=False)
+
+
+def example(rule: Mapping[str, Any], key: str) -> str:
+    """An example of one key, as it is written in YAML."""
+    examples = rule.get("examples", ())
+    if not examples:
+        return ""
+    name = key.rpartition(".")[2]
+    return f"for example `{name}: {json.dumps(examples[0], ensure_ascii=False)}`"

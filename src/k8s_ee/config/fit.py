@@ -1,0 +1,54 @@
+"""Does what a repository asks for fit what the platform allows?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from k8s_ee.config import model, problems, quantities, rules
+
+
+def check(config: model.Config, platform: model.Platform) -> None:
+    """Raises ConfigError with everything this platform does not allow."""
+    found = problems.Problems(config.path)
+    add(config, platform, found)
+    found.raise_if_any()
+
+
+def add(config: model.Config, platform: model.Platform, found: problems.Problems) -> None:
+    rules.add(_findings(config, platform), config, found)
+
+
+def _findings(config: model.Config, platform: model.Platform) -> Iterator[rules.Finding]:
+    for name, most in (("cpu", platform.max_cpu), ("memory", platform.max_memory)):
+        key = f"resources.limits.{name}"
+        yield from _at_most(key, getattr(config.resources.limits, name), most)
+    for database in config.databases:
+        yield from _at_most(f"databases.{database.engine}.storage", database.storage, platform.max_storage)
+    yield from _annotations(config, platform)
+    yield from _registry(config, platform)
+    for index, source in enumerate(config.env_from):
+        if source.kind == "secretRef" and source.name in platform.image_pull_secrets:
+            hint = "it holds the platform's registry credentials; name a Secret of your own"
+            yield rules.Finding(f"envFrom.{index}", f"the Secret `{source.name}` can't be given to the app", hint)
+
+
+def _at_most(key: str, value: str, most: str) -> Iterator[rules.Finding]:
+    if quantities.parse(value) > quantities.parse(most):
+        yield rules.Finding(key, f"`{key}` is {value}, more than the platform allows", f"at most {most}")
+
+
+def _annotations(config: model.Config, platform: model.Platform) -> Iterator[rules.Finding]:
+    allowed = ", ".join(platform.ingress.allowed_annotations) or "none"
+    for name in config.ingress.annotations:
+        if name not in platform.ingress.allowed_annotations:
+            message = f"the platform does not allow the annotation {problems.quote(name)}"
+            yield rules.Finding(f"ingress.annotations.{name}", message, f"allowed here: {allowed}")
+
+
+def _registry(config: model.Config, platform: model.Platform) -> Iterator[rules.Finding]:
+    repository = config.image.repository
+    inside = (repository == prefix or repository.startswith(f"{prefix}/") for prefix in platform.registries)
+    if repository and not any(inside):
+        allowed = ", ".join(platform.registries) or "the platform lists no registry"
+        message = f"`image.repository`: {problems.quote(repository)} is in no registry the platform allows"
+        yield rules.Finding("image.repository", message, f"allowed here: {allowed}")

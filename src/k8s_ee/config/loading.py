@@ -1,0 +1,46 @@
+"""The way from text to model."""
+
+from __future__ import annotations
+
+from k8s_ee.config import building, checking, document, fit, model, problems, rules
+
+
+def config(text: bytes | str, *, path: str, platform: model.Platform | None) -> model.Config:
+    """Raises ConfigError with every problem."""
+    found = problems.Problems(path)
+    values, marks = _checked("k8s-ee", text, found)
+    result = building.config(values, path=path, marks=marks)
+    rules.check(result, found)
+    if platform is not None:
+        fit.add(result, platform, found)
+    found.raise_if_any()
+    return result
+
+
+def platform(text: bytes | str, *, path: str) -> model.Platform:
+    """Raises ConfigError with every problem."""
+    found = problems.Problems(path)
+    values, marks = _checked("platform", text, found)
+    result = building.platform(values)
+    rules.check_platform(result, found, marks)
+    found.raise_if_any()
+    return result
+
+
+def _checked(
+    name: str, text: bytes | str, found: problems.Problems
+) -> tuple[building.Values, dict[str, problems.Mark]]:
+    schema = checking.schema(name)
+    checker = checking.Checker(schema, found)
+    values: building.Values = checker.check(document.parse(_decoded(text, found), found), schema)
+    return values, checker.marks
+
+
+def _decoded(text: bytes | str, found: problems.Problems) -> str:
+    try:
+        data = text.encode() if isinstance(text, str) else text
+        if len(data) > document.MAX_BYTES:
+            found.fail(None, f"larger than {document.MAX_BYTES // 1024} KiB", hint="is this the right file?")
+        return data.decode("utf-8-sig")
+    except UnicodeError:
+        found.fail(None, "not UTF-8 text", hint="save the file as UTF-8; is it a text file at all?")

@@ -1,0 +1,63 @@
+"""Gathers what is wrong with one file, so that all of it can be said at once."""
+
+from __future__ import annotations
+
+import json
+from typing import NamedTuple, NoReturn
+
+from k8s_ee import errors
+
+LIMIT = 100
+_LONGEST_QUOTE = 60
+
+
+class Mark(NamedTuple):
+    """A place in a file. Both count from 1."""
+
+    line: int
+    column: int
+
+
+class Problems:
+    """`path` is what the file is called in messages and annotations."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._found: list[errors.Problem] = []
+        self._keys: set[str] = set()
+        self.more = False
+
+    def add(self, mark: Mark | None, message: str, *, hint: str = "", key: str = "") -> None:
+        """`key` is the dotted path of what can't be relied on. Beyond LIMIT, only that there are more is kept."""
+        self._keys.add(key)
+        if len(self._found) >= LIMIT:
+            self.more = True
+            return
+        line, column = mark or (0, 0)
+        self._found.append(errors.Problem(path=self.path, line=line, column=column, message=message, hint=hint))
+
+    def fail(self, mark: Mark | None, message: str, *, hint: str = "") -> NoReturn:
+        """For what makes the rest of the file unreadable. Raises ConfigError with all problems found so far."""
+        self.add(mark, message, hint=hint)
+        raise self.error()
+
+    def under(self, key: str) -> bool:
+        """Whether a value at or below this dotted path is among the problems."""
+        return any(found == key or found.startswith(f"{key}.") for found in self._keys)
+
+    def error(self) -> errors.ConfigError:
+        hint = f"these are the first {LIMIT}; there are more" if self.more else ""
+        return errors.ConfigError(tuple(sorted(self._found)), hint=hint)
+
+    def raise_if_any(self) -> None:
+        """Raises ConfigError."""
+        if self._found:
+            raise self.error()
+
+
+def quote(text: str) -> str:
+    """Text from a file as it may stand in a message: one short line, nothing invisible in it."""
+    short = text if len(text) <= _LONGEST_QUOTE else text[: _LONGEST_QUOTE - 1] + "…"
+    inner = json.dumps(short, ensure_ascii=False)[1:-1].replace('\\"', '"')
+    visible = "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in inner)
+    return f"`{visible}`"

@@ -1,0 +1,108 @@
+"""What no schema can say: how the parts of k8s-ee.yaml must fit each other."""
+
+from __future__ import annotations
+
+import ipaddress
+import posixpath
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from k8s_ee.config import model, problems, quantities, variables
+
+_SMALLEST_MEMORY = "4Mi"
+_SMALLEST_STORAGE = "32Mi"
+
+
+class Finding(NamedTuple):
+    """A problem at a dotted path."""
+
+    key: str
+    message: str
+    hint: str
+
+
+def check(config: model.Config, found: problems.Problems) -> None:
+    for rule in (_resources, _environment, _files, _databases, _metrics):
+        add(rule(config), config, found)
+
+
+def add(findings: Iterable[Finding], config: model.Config, found: problems.Problems) -> None:
+    """Leaves out what is about values that are wrong by themselves."""
+    for finding in findings:
+        if not found.under(finding.key):
+            found.add(_place(config, finding.key), finding.message, hint=finding.hint, key=finding.key)
+
+
+def _place(config: model.Config, key: str) -> problems.Mark | None:
+    """Where this key stands, or else what it belongs to."""
+    while key and key not in config.marks:
+        key = key.rpartition(".")[0]
+    return problems.Mark(*config.marks[key]) if key else None
+
+
+def _resources(config: model.Config) -> Iterator[Finding]:
+    for name in ("cpu", "memory"):
+        request, limit = (getattr(part, name) for part in (config.resources.requests, config.resources.limits))
+        key = f"resources.requests.{name}"
+        if quantities.parse(request) > quantities.parse(limit):
+            yield Finding(
+                key,
+                f"`{key}` is {request}, more than `resources.limits.{name}`, which is {limit}",
+                _raise(config, name),
+            )
+        for part, value in (("requests", request), ("limits", limit)):
+            yield from _sized(f"resources.{part}.{name}", value, least=_SMALLEST_MEMORY if name == "memory" else "1m")
+
+
+def _raise(config: model.Config, name: str) -> str:
+    given = f"resources.limits.{name}" in config.marks
+    return "lower the one or raise the other" if given else f"that is the default: give `resources.limits.{name}` too"
+
+
+def _sized(key: str, value: str, *, least: str) -> Iterator[Finding]:
+    if quantities.parse(value) < quantities.parse(least):
+        unit = "; without a unit it is a number of bytes" if value.isdigit() and least != "1m" else ""
+        yield Finding(key, f"`{key}` is {value}, less than {least}", f"write it like {least}{unit}")
+
+
+def _environment(config: model.Config) -> Iterator[Finding]:
+    given = variables.provided(one.engine for one in config.databases)
+    for name in config.env:
+        if name in given:
+            yield Finding(
+                f"env.{name}", f"`{name}` is set {given[name]} and can't be set here", "remove it or use another name"
+            )
+
+
+def _files(config: model.Config) -> Iterator[Finding]:
+    context, dockerfile = config.image.context, config.image.dockerfile
+    whole = posixpath.normpath(posixpath.join(context, dockerfile))
+    for key, written, resolved in (("image.context", context, context), ("image.dockerfile", dockerfile, whole)):
+        if posixpath.isabs(written) or resolved == ".." or resolved.startswith("../"):
+            yield Finding(
+                key, f"`{key}`: {problems.quote(written)} is outside the repository", "give a relative path inside it"
+            )
+
+
+def _databases(config: model.Config) -> Iterator[Finding]:
+    for database in config.databases:
+        yield from _sized(f"databases.{database.engine}.storage", database.storage, least=_SMALLEST_STORAGE)
+
+
+def _metrics(config: model.Config) -> Iterator[Finding]:
+    if config.metrics.enabled and not config.app.metrics_path:
+        yield Finding(
+            "metrics.enabled",
+            "`metrics.enabled` is true, but `app.metricsPath` is not given",
+            "say where they are: `metricsPath: /metrics`",
+        )
+
+
+def check_platform(platform: model.Platform, found: problems.Problems, marks: dict[str, problems.Mark]) -> None:
+    """Adds a problem for each address range that is none."""
+    for index, cidr in enumerate(platform.cluster_cidrs):
+        try:
+            ipaddress.ip_network(cidr)
+        except ValueError as error:
+            key = f"clusterCidrs.{index}"
+            found.add(marks.get(key), f"`clusterCidrs`: {error}", hint="for example 100.64.0.0/10", key=key)

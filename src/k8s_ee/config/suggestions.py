@@ -1,0 +1,113 @@
+"""What somebody may have meant by a key that is not there."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+_LONGEST = 64
+
+# Keys of Compose, Docker, Heroku, Helm and Kubernetes, and plain synonyms, with what does the same here.
+_ELSEWHERE = {
+    "name": "`projectId` names the project",
+    "project": "`projectId` names the project",
+    "id": "`projectId` names the project",
+    "namespace": "it is made from `projectId` and the pull request's number",
+    "environment": "environment variables are `env`, as a map of names and values",
+    "variables": "environment variables are `env`, as a map of names and values",
+    "vars": "environment variables are `env`, as a map of names and values",
+    "secrets": "`envFrom` with a `secretRef` gives the app the keys of a Secret",
+    "envfile": "`envFrom` gives the app the keys of a Secret or ConfigMap",
+    "build": "`image` says how the app's image is built",
+    "docker": "`image` says how the app's image is built",
+    "buildargs": "`image.args` are the build arguments",
+    "tag": "the image is always the one built from the pull request's commit",
+    "entrypoint": "`app.command` replaces the image's ENTRYPOINT",
+    "cmd": "`app.args` replaces the image's CMD",
+    "release": "`app.migrate` runs to completion before the rollout",
+    "migration": "`app.migrate` runs to completion before the rollout",
+    "migrations": "`app.migrate` runs to completion before the rollout",
+    "ports": "an app has one port, `app.port`",
+    "expose": "an app has one port, `app.port`",
+    "containerport": "an app has one port, `app.port`",
+    "targetport": "an app has one port, `app.port`",
+    "healthcheck": "`app.healthPath` is the path that says the app is ready",
+    "health": "`app.healthPath` is the path that says the app is ready",
+    "readinessprobe": "`app.healthPath` is the path that says the app is ready",
+    "livenessprobe": "`app.healthPath` is the path that says the app is ready",
+    "startupprobe": "`app.healthPath` with `app.startupSeconds`",
+    "timeout": "`app.startupSeconds` is how long the app may take to start",
+    "scale": "`app.replicas` is the number of pods",
+    "user": "`app.runAsUser` is the number of the user the app runs as",
+    "securitycontext": "`app.runAsUser` and `writableDirs` are what can be changed",
+    "volumes": "`writableDirs` are folders the app may write to",
+    "volumemounts": "`writableDirs` are folders the app may write to",
+    "tmpfs": "`writableDirs` are folders the app may write to",
+    "database": "`databases.postgresql: true` gives the environment a database",
+    "postgres": "`databases.postgresql: true` gives the environment a database",
+    "pg": "`databases.postgresql: true` gives the environment a database",
+    "size": "`storage` is the size of a database's volume",
+    "disk": "`storage` is the size of a database's volume",
+    "initdb": "`databases.postgresql.bootstrap` is SQL for the empty database",
+    "init": "`databases.postgresql.bootstrap` is SQL for the empty database",
+    "sql": "`databases.postgresql.bootstrap` is SQL for the empty database",
+    "host": "the link is made from `projectId`, the pull request's number and the platform's domain",
+    "hosts": "the link is made from `projectId`, the pull request's number and the platform's domain",
+    "domain": "the link is made from `projectId`, the pull request's number and the platform's domain",
+    "services": "reserved for more than one app per repository; not supported yet",
+    "version": "the file has no version of its own",
+    "apiversion": "this file is not a Kubernetes object",
+    "kind": "this file is not a Kubernetes object",
+    "metadata": "this file is not a Kubernetes object",
+    "spec": "this file is not a Kubernetes object",
+    "mongodb": "not supported yet",
+    "redis": "not supported yet",
+    "minio": "not supported yet",
+    "mariadb": "not supported yet",
+    "mysql": "not supported yet",
+    "workers": "not supported yet",
+    "egress": "not supported yet",
+    "ttl": "not supported yet",
+    "sleep": "not supported yet",
+    "skip": "not supported yet",
+    "external": "not supported yet",
+    "seed": "not supported yet; `bootstrap` runs SQL on the empty database",
+}
+
+
+def for_unknown(key: str, *, allowed: Iterable[str], schema: Mapping[str, Any]) -> str:
+    """A hint for a key that `schema` does not have here, where `allowed` are the ones it has."""
+    names = [name for name in allowed if name != "$schema"]
+    near = _nearest(key, names)
+    if near:
+        return f"did you mean `{near}`?"
+    places = [path for path in paths(schema) if _plain(path.rpartition(".")[2]) == _plain(key)]
+    if places:
+        return "it belongs under " + " or ".join(
+            f"`{path.rpartition('.')[0] or 'the top level'}`" for path in places[:3]
+        )
+    elsewhere = _ELSEWHERE.get(_plain(key)) if "projectId" in schema["properties"] else None
+    return f"{elsewhere}; allowed here: {', '.join(names)}" if elsewhere else f"allowed here: {', '.join(names)}"
+
+
+def paths(schema: Mapping[str, Any], above: str = "") -> Iterator[str]:
+    """The dotted path of every key, as a file has them; items of lists are left out."""
+    for name, below in schema.get("properties", {}).items():
+        yield f"{above}{name}"
+        yield from paths(below, above=f"{above}{name}.")
+
+
+def _nearest(key: str, names: list[str]) -> str:
+    if len(key) > _LONGEST:
+        return ""
+    same = {_plain(name): name for name in names}
+    close = [same[_plain(key)]] if _plain(key) in same else difflib.get_close_matches(key, names, n=1)
+    return close[0] if close else ""
+
+
+@functools.cache
+def _plain(key: str) -> str:
+    """`health_path`, `health-path` and `HealthPath` are one word to whoever types them."""
+    return key.replace("_", "").replace("-", "").lower()
