@@ -1,0 +1,214 @@
+"""Who asks for what: the GitHub event, the runner's files, what `K8S_EE_*` adds. The only reader of the environment.
+
+In a workflow the event is what counts: an option that contradicts it is an error, never a way around it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import pathlib
+import re
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from k8s_ee import environment, errors, pull_request
+
+PULL_REQUEST_EVENTS = frozenset({"pull_request", "pull_request_target"})
+
+Fact = TypeVar("Fact", int, str)
+
+
+@dataclasses.dataclass(frozen=True)
+class Connection:
+    """Where the cluster is. `kubeconfig` is a path or the YAML itself; None = the client's own default."""
+
+    kubeconfig: str | None = dataclasses.field(default=None, repr=False)
+    context: str | None = None
+    in_cluster: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """Empty strings and 0 = not known. `pull` is the pull request as the event's payload has it.
+
+    `run` is the run's id, which grows with time across all workflows of a repository; `label` is the one a `labeled`
+    event is about; `inputs` are all `K8S_EE_*` variables by option name ("config-path"), secrets among them.
+    """
+
+    event: str = ""
+    action: str = ""
+    label: str = ""
+    pull: pull_request.PullRequest | None = None
+    number: int = 0
+    repository: str = ""
+    repository_id: int = 0
+    owner_id: int = 0
+    head_sha: str = ""
+    branch: str = ""
+    actor: str = ""
+    run: int = 0
+    run_number: int = 0
+    run_attempt: int = 0
+    is_actions: bool = False
+    workspace: pathlib.Path | None = None
+    output_path: pathlib.Path | None = None
+    summary_path: pathlib.Path | None = None
+    api_url: str = "https://api.github.com"
+    server_url: str = "https://github.com"
+    token: str = dataclasses.field(default="", repr=False)
+    connection: Connection = Connection()
+    inputs: Mapping[str, str] = dataclasses.field(default_factory=dict, repr=False)
+
+    @property
+    def closed(self) -> bool:
+        return self.pull is not None and self.pull.state == "closed"
+
+    @property
+    def run_url(self) -> str:
+        if not (self.is_actions and self.run and self.repository):
+            return ""
+        attempt = f"/attempts/{self.run_attempt}" if self.run_attempt > 1 else ""
+        return f"{self.server_url}/{self.repository}/actions/runs/{self.run}{attempt}"
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> Settings:
+        """Raises InputError for a payload that can't be read and for options that are no numbers or contradict it."""
+        given = {key: value.strip() for key, value in environ.items() if value.strip()}
+        is_actions = given.get("GITHUB_ACTIONS") == "true"
+        event = given.get("GITHUB_EVENT_NAME", "") if is_actions else ""
+        payload = _payload(given.get("GITHUB_EVENT_PATH", ""), event=event) if event else {}
+        pull = _pull(payload, event=event)
+        return cls(
+            event=event,
+            action=_text(payload, "action"),
+            label=_text(payload, "label", "name"),
+            pull=pull,
+            actor=_text(payload, "sender", "login") or given.get("GITHUB_ACTOR", ""),
+            is_actions=is_actions,
+            run=_whole(given, "GITHUB_RUN_ID"),
+            run_number=_whole(given, "GITHUB_RUN_NUMBER"),
+            run_attempt=_whole(given, "GITHUB_RUN_ATTEMPT"),
+            workspace=_path(given, "GITHUB_WORKSPACE"),
+            output_path=_path(given, "GITHUB_OUTPUT"),
+            summary_path=_path(given, "GITHUB_STEP_SUMMARY"),
+            api_url=(given.get("K8S_EE_API_URL") or given.get("GITHUB_API_URL") or cls.api_url).rstrip("/"),
+            server_url=given.get("GITHUB_SERVER_URL", cls.server_url).rstrip("/"),
+            token=given.get("GITHUB_TOKEN") or given.get("GH_TOKEN") or "",
+            connection=_connection(given),
+            inputs=_inputs(given),
+            **_subject(given, payload=payload, pull=pull, trusted=is_actions),
+        )
+
+
+def environ(overrides: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The process's environment, with options of the command line laid over it."""
+    return {**os.environ, **(overrides or {})}
+
+
+def _payload(path: str, *, event: str) -> Mapping[str, Any]:
+    hint = "GITHUB_EVENT_PATH must name the event's JSON file, as the runner sets it"
+    if not path:
+        raise errors.InputError(f"the event {event} came without a payload", hint=hint)
+    try:
+        found = json.loads(pathlib.Path(path).read_bytes())
+    except (OSError, ValueError) as error:
+        raise errors.InputError(f"the payload of the event {event} can't be read: {error}", hint=hint) from None
+    if not isinstance(found, dict):
+        raise errors.InputError(f"the payload of the event {event} is not a JSON object", hint=hint)
+    return found
+
+
+def _pull(payload: Mapping[str, Any], *, event: str) -> pull_request.PullRequest | None:
+    if event not in PULL_REQUEST_EVENTS:
+        return None
+    try:
+        return pull_request.parse(payload.get("pull_request"))
+    except ValueError as error:
+        raise errors.InputError(
+            f"the payload of the event {event} does not describe a pull request: {error}",
+            hint="GITHUB_EVENT_PATH must name the event's JSON file, as the runner sets it",
+        ) from None
+
+
+def _subject(
+    given: Mapping[str, str], *, payload: Mapping[str, Any], pull: pull_request.PullRequest | None, trusted: bool
+) -> dict[str, Any]:
+    """Which pull request of which repository: from the event, then the runner (if there is one), then the options."""
+    runner = given if trusted else {}
+    name = _text(payload, "repository", "full_name") or runner.get("GITHUB_REPOSITORY", "")
+    ids = {
+        "PR": pull.number if pull else _asked(payload),
+        "REPOSITORY_ID": _id(payload, "repository", "id") or _whole(runner, "GITHUB_REPOSITORY_ID"),
+        "OWNER_ID": _id(payload, "repository", "owner", "id") or _whole(runner, "GITHUB_REPOSITORY_OWNER_ID"),
+    }
+    names = {
+        "REPOSITORY": name,
+        "HEAD_SHA": pull.head_sha if pull else "",
+        "BRANCH": pull.branch if pull else "",
+    }
+    found: dict[str, Any] = {key: _agreed(key, known, _whole(given, f"K8S_EE_{key}")) for key, known in ids.items()}
+    found |= {key: _agreed(key, known, given.get(f"K8S_EE_{key}", "")) for key, known in names.items()}
+    if found["HEAD_SHA"] and not environment.SHA.fullmatch(found["HEAD_SHA"]):
+        raise errors.InputError("K8S_EE_HEAD_SHA is not a commit", hint="40 hex digits, as `git rev-parse HEAD` prints")
+    return {"number": found.pop("PR"), **{key.lower(): value for key, value in found.items()}}
+
+
+def _asked(payload: Mapping[str, Any]) -> int:
+    """The number a workflow_dispatch names in its input `pr-number` or `pr`."""
+    inputs = _at(payload, "inputs")
+    named = {key: str(value).strip() for key, value in inputs.items()} if isinstance(inputs, Mapping) else {}
+    return _whole(named, "pr-number") or _whole(named, "pr")
+
+
+def _agreed(option: str, known: Fact, given: Fact) -> Fact:
+    if known and given and str(known).casefold() != str(given).casefold():
+        raise errors.InputError(
+            f"K8S_EE_{option} is {given}, but the event is about {known}",
+            hint=f"leave K8S_EE_{option} out: in a workflow the event says it",
+        )
+    return known or given
+
+
+def _whole(given: Mapping[str, str], name: str) -> int:
+    value = given.get(name, "")
+    if value and not re.fullmatch(r"[0-9]{1,18}", value, re.ASCII):
+        raise errors.InputError(f"{name} is not a whole number", hint=f"{name} takes digits only")
+    return int(value or 0)
+
+
+def _at(data: Any, *path: str) -> Any:
+    for key in path:
+        data = data.get(key) if isinstance(data, Mapping) else None
+    return data
+
+
+def _text(payload: Mapping[str, Any], *path: str) -> str:
+    value = _at(payload, *path)
+    return value if isinstance(value, str) else ""
+
+
+def _id(payload: Mapping[str, Any], *path: str) -> int:
+    value = _at(payload, *path)
+    return value if isinstance(value, int) else 0
+
+
+def _path(given: Mapping[str, str], name: str) -> pathlib.Path | None:
+    return pathlib.Path(given[name]) if name in given else None
+
+
+def _connection(given: Mapping[str, str]) -> Connection:
+    kubeconfig = given.get("K8S_EE_KUBECONFIG") or given.get("KUBECONFIG")
+    context = given.get("K8S_EE_CONTEXT")
+    inside = "KUBERNETES_SERVICE_HOST" in given and not kubeconfig and not context
+    return Connection(kubeconfig=kubeconfig, context=context, in_cluster=inside)
+
+
+def _inputs(given: Mapping[str, str]) -> dict[str, str]:
+    prefix = "K8S_EE_"
+    return {
+        key.removeprefix(prefix).lower().replace("_", "-"): value
+        for key, value in given.items()
+        if key.startswith(prefix)
+    }
