@@ -12,6 +12,7 @@ import argparse
 import io
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -66,23 +67,23 @@ def sources(directory: pathlib.Path) -> list[pathlib.Path]:
 
 
 def export(out: pathlib.Path, *, worktree: bool) -> None:
-    """The tracked files at HEAD, or as they lie in the work tree (new ones too). Raises VariantError if `out` has files."""
+    """Files at HEAD, or as they lie in the work tree (new ones too). Raises VariantError if `out` has files."""
     if out.exists() and any(out.iterdir()):
         raise VariantError(f"{out} is not empty")
     out.mkdir(parents=True, exist_ok=True)
     if not worktree:
-        archive = subprocess.run(["git", "archive", "HEAD"], cwd=ROOT, check=True, capture_output=True, timeout=60).stdout
-        with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+        with tarfile.open(fileobj=io.BytesIO(_git("archive", "HEAD"))) as tar:
             tar.extractall(out, filter="data")
         return
-    listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    names = subprocess.run(listed, cwd=ROOT, check=True, capture_output=True, timeout=60).stdout.decode().split("\0")
-    for name in filter(None, names):
+    for name in filter(None, _git("ls-files", "-z", "--cached", "--others", "--exclude-standard").decode().split("\0")):
         source, target = ROOT / name, out / name
         if source.is_file():
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(source.read_bytes())
-            target.chmod(source.stat().st_mode & 0o777)
+            shutil.copy(source, target)
+
+
+def _git(*arguments: str) -> bytes:
+    return subprocess.run(["git", *arguments], cwd=ROOT, check=True, capture_output=True, timeout=60).stdout
 
 
 def main(arguments: list[str] | None = None) -> int:

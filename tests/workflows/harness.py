@@ -28,6 +28,7 @@ from typing import Any
 import yaml
 
 TOOLKIT = "k8s-ee/k8s-ee"
+SYSTEM_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 _PINNED = re.compile(r"^\s*(?:- )?uses: (?P<action>[\w.-]+/[\w.-]+)(?:/[\w./-]+)?@(?P<ref>\S+)", re.MULTILINE)
 
 
@@ -77,30 +78,33 @@ def run(
     with tempfile.TemporaryDirectory(prefix="k8s-ee-act-") as scratch:
         home = pathlib.Path(scratch)
         (home / "event.json").write_text(json.dumps(payload), encoding="utf-8")
-        repository = payload["repository"]
-        runner = {
-            "GITHUB_API_URL": github_api_url,
-            "GITHUB_REPOSITORY": repository["full_name"],
-            "GITHUB_REPOSITORY_ID": str(repository["id"]),
-            "GITHUB_REPOSITORY_OWNER_ID": str(repository["owner"]["id"]),
-            **(env or {}),
-        }
         command = [str(act), event, "--json", "--eventpath", str(home / "event.json"), "--workflows", workflow]
         command += ["--actor", payload["sender"]["login"], "--platform", "ubuntu-latest=-self-hosted"]
-        command += ["--local-repository", f"{TOOLKIT}@{ref}={toolkit_dir}"]
-        for action, folder in _stand_ins(home / "stand-ins", consumer_dir, toolkit_dir).items():
-            command += ["--local-repository", f"{action}={folder}"]
+        command += _flags("--local-repository", {f"{TOOLKIT}@{ref}": toolkit_dir})
+        command += _flags("--local-repository", _stand_ins(home / "stand-ins", consumer_dir, toolkit_dir))
+        runner = {"GITHUB_API_URL": github_api_url, **_identity(payload["repository"])}
+        command += _flags("--env", {**runner, **(env or {})})
         for name in secrets:  # by name only: act takes the value from its environment, so that no process list shows it
             command += ["--secret", name]
-        for name, value in runner.items():
-            command += ["--env", f"{name}={value}"]
-        folders = [*map(str, path), "/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"]
-        environ = {**secrets, "HOME": str(home), "XDG_CACHE_HOME": str(home / "cache"), "PATH": os.pathsep.join(folders)}
+        folders = os.pathsep.join([*map(str, path), *SYSTEM_PATH])
+        environ = {**secrets, "HOME": str(home), "XDG_CACHE_HOME": str(home / "cache"), "PATH": folders}
         returncode, output, complaint = _bounded(command, cwd=consumer_dir, environ=environ, timeout=timeout)
     result = parse(output.splitlines(), returncode=returncode)
     if not result.jobs and returncode:
         raise ActError(complaint.strip() or output)
     return result
+
+
+def _flags(flag: str, values: Mapping[str, object]) -> list[str]:
+    return [word for name, value in values.items() for word in (flag, f"{name}={value}")]
+
+
+def _identity(repository: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        "GITHUB_REPOSITORY": repository["full_name"],
+        "GITHUB_REPOSITORY_ID": str(repository["id"]),
+        "GITHUB_REPOSITORY_OWNER_ID": str(repository["owner"]["id"]),
+    }
 
 
 def parse(lines: list[str], *, returncode: int) -> Result:
@@ -149,7 +153,7 @@ def _stand_ins(folder: pathlib.Path, *users: pathlib.Path) -> dict[str, pathlib.
 
 
 def _checkout(consumer: pathlib.Path) -> dict[str, Any]:
-    script = 'git init --quiet . && git fetch --quiet --depth 1 "$FROM" "$REF" && git checkout --quiet --force FETCH_HEAD'
+    script = 'git init -q . && git fetch -q --depth 1 "$FROM" "$REF" && git checkout -q --force FETCH_HEAD'
     env = {"FROM": consumer.resolve().as_uri(), "REF": "${{ inputs.ref }}"}
     step = {"shell": "bash", "env": env, "run": script}
     inputs = {"ref": {"description": "the commit"}, "persist-credentials": {"description": "not needed here"}}
@@ -158,7 +162,8 @@ def _checkout(consumer: pathlib.Path) -> dict[str, Any]:
 
 def _refuse(action: str) -> dict[str, Any]:
     """Said when a step that a prepared runner skips was run after all: there is no network to do it with."""
-    return _composite(action, {}, [{"shell": "bash", "run": f"echo '::error::{action} is not available offline'; exit 1"}])
+    complaint = f"echo '::error::{action} is not available offline'; exit 1"
+    return _composite(action, {}, [{"shell": "bash", "run": complaint}])
 
 
 def _composite(name: str, inputs: Mapping[str, Any], steps: list[dict[str, Any]]) -> dict[str, Any]:
