@@ -4,15 +4,19 @@ import argparse
 import concurrent.futures
 import contextlib
 import fcntl
+import os
 import pathlib
 import shutil
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator, Sequence
 
 from k8s_ee_sandbox import artifacts_images, artifacts_recipe, cache, errors, logged, packages, toolchain
 from k8s_ee_sandbox import progress as progress_lines
+
+_KEPT_SECONDS = 14 * 24 * 3600
 
 RECIPES = {recipe.name: recipe for recipe in (*toolchain.RECIPES, *artifacts_images.RECIPES)}
 
@@ -46,6 +50,8 @@ class Maker:
                 awaited = [futures[need] for need in recipe.needs if need in futures]
                 futures[recipe.name] = pool.submit(self._make_after, recipe, awaited)
             self._await(list(futures.values()))
+        for name in names:
+            os.utime(self._folder(name))
         return {name: self._result(name) for name in names}
 
     def _await(self, futures: list[concurrent.futures.Future[None]]) -> None:
@@ -91,6 +97,7 @@ class Maker:
             if not folder.exists():
                 with self._progress.step(f"{recipe.name}: {recipe.what}"):
                     self._make(recipe, folder=folder)
+                self._forget(recipe.name)
 
     def _lane(self, recipe: artifacts_recipe.Recipe) -> contextlib.AbstractContextManager[object]:
         return self._lanes[recipe.lane] if recipe.lane else contextlib.nullcontext()
@@ -107,6 +114,12 @@ class Maker:
                 self._progress.note(f"{name}: waiting for the process that is making it")
                 fcntl.flock(file, fcntl.LOCK_EX)
             yield
+
+    def _forget(self, name: str) -> None:
+        """Remove what older recipes made and nobody asked for lately: each edit of `kube` makes another 130 MB."""
+        for folder in (self._root / "artifacts").glob(f"{name}-{'[0-9a-f]' * artifacts_recipe.KEY_DIGITS}"):
+            if time.time() - folder.stat().st_mtime > _KEPT_SECONDS:
+                shutil.rmtree(folder)
 
     def _make(self, recipe: artifacts_recipe.Recipe, *, folder: pathlib.Path) -> None:
         for leftover in folder.parent.glob(f".{recipe.name}.*"):  # of a maker that was killed: we hold its lock

@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 
 from k8s_ee_sandbox import logged
 
+KEY_DIGITS = 12
+
 
 @dataclasses.dataclass(frozen=True)
 class Workshop:
@@ -33,7 +35,7 @@ class Recipe:
     lane: str = ""  # recipes of one lane run one after another
 
     def key(self, needed: Mapping[str, str]) -> str:
-        """`<name>-<12 hex>` from the inputs, the machine and the keys of what is needed."""
+        """`<name>-<hex digits>` from the inputs, the machine and the keys of what is needed."""
         facts = {"machine": platform.machine(), "needs": dict(needed), "inputs": dict(self.inputs())}
         digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
-        return f"{self.name}-{digest[:12]}"
+        return f"{self.name}-{digest[:KEY_DIGITS]}"

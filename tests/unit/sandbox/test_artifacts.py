@@ -1,6 +1,7 @@
 """How artefacts are keyed, kept, locked and made; the recipes here are small ones of the tests' own."""
 
 import io
+import os
 import pathlib
 import threading
 from collections.abc import Callable
@@ -132,6 +133,23 @@ def test_two_makers_at_once_make_it_once_and_the_second_says_that_it_waits(tmp_p
     first.join()
     assert path.read_text() == "made"
     assert len(made) == 1
+
+
+def test_what_nobody_asked_for_in_weeks_goes_when_its_successor_is_made(tmp_path: pathlib.Path) -> None:
+    old, recent = (_maker(tmp_path, _recipe("tool", inputs=age)).ensure(["tool"])["tool"] for age in ("old", "recent"))
+    other = _maker(tmp_path, _recipe("tool-box")).ensure(["tool-box"])["tool-box"]
+    for path in (old, other):
+        os.utime(path.parent, (0, 0))
+    new = _maker(tmp_path, _recipe("tool", inputs="new")).ensure(["tool"])["tool"]
+    assert [path.exists() for path in (old, recent, other, new)] == [False, True, True, True]
+
+
+def test_what_is_asked_for_counts_as_used(tmp_path: pathlib.Path) -> None:
+    maker = _maker(tmp_path, _recipe("tool"))
+    folder = maker.ensure(["tool"])["tool"].parent
+    os.utime(folder, (0, 0))
+    maker.ensure(["tool"])
+    assert folder.stat().st_mtime > 0
 
 
 def test_an_unknown_name_lists_the_known_ones(tmp_path: pathlib.Path) -> None:
