@@ -1,0 +1,46 @@
+"""Pure: what an environment consists of, from its facts, its config and the platform's settings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from k8s_ee import environment
+from k8s_ee.config import model
+from k8s_ee.plan import engines, quota
+from k8s_ee.plan.application import APP, APP_MANAGER, app, check
+from k8s_ee.plan.components import Component, Manifest
+from k8s_ee.plan.engines import ENGINES, Engine, credentials, database
+from k8s_ee.plan.isolation import fence, namespace
+
+__all__ = [
+    "APP",
+    "APP_MANAGER",
+    "ENGINES",
+    "Component",
+    "Engine",
+    "Manifest",
+    "app",
+    "credentials",
+    "database",
+    "fence",
+    "namespace",
+    "summary",
+]
+
+
+def summary(target: environment.Environment, config: model.Config, platform: model.Platform) -> dict[str, Any]:
+    """What a deploy would make and may use. Raises ConfigError for what the platform does not allow."""
+    check(config, platform)
+    return {
+        "namespace": target.namespace,
+        "url": target.url if config.ingress.enabled else "",
+        "app": {"port": config.app.port, "replicas": config.app.replicas, "migrate": bool(config.app.migrate)},
+        "databases": [
+            {"engine": one.engine, "image": engines.image(ENGINES[one.engine], one, platform), "storage": one.storage}
+            for one in config.databases
+        ],
+        "policies": [
+            one["metadata"]["name"] for one in fence(target, config, platform) if one["kind"] == "NetworkPolicy"
+        ],
+        "quota": quota.hard(config),
+    }

@@ -1,0 +1,82 @@
+#!/bin/sh
+# Starts PostgreSQL on $PGDATA, and prepares it first if there is nothing yet.
+#
+# Preparing happens beside $PGDATA, in $PGDATA.init, and one rename makes it count: killed at any moment, the next
+# start either finds a complete database or begins anew. No image's own entrypoint is needed.
+set -eu
+
+: "${PGDATA:?}" "${CREDENTIALS:?}" "${SCRIPTS:?}" "${SOCKETS:?}"
+init=$PGDATA.init
+
+say() { echo "k8s-ee: $*" >&2; }
+fail() { say "$*"; exit 1; }
+
+check_versions() {
+    have=$(postgres --version | sed 's/^[^0-9]*\([0-9]*\).*/\1/')
+    if [ -s "$PGDATA/PG_VERSION" ]; then
+        data=$(cat "$PGDATA/PG_VERSION")
+        [ "$data" = "$have" ] || fail "the volume holds a database of PostgreSQL $data, which PostgreSQL $have can't" \
+            "read: go back to version $data, or give the data up (destroy the environment) to begin with $have"
+    fi
+    [ -z "${WANTED_VERSION:-}" ] || [ "$WANTED_VERSION" = "$have" ] ||
+        fail "version $WANTED_VERSION of PostgreSQL is asked for, but the image has $have"
+}
+
+# The only connection there is while preparing: a socket inside this container, as whoever is named.
+query() { psql --no-psqlrc --quiet --output /dev/null --set ON_ERROR_STOP=1 --host "$SOCKETS" "$@"; }
+
+create_app() {
+    # psql reads the Secret itself: a password on a command line can be read by every process.
+    query --username postgres --dbname postgres <<'SQL'
+\set user `cat "$CREDENTIALS/PGUSER"`
+\set database `cat "$CREDENTIALS/PGDATABASE"`
+\set password `cat "$CREDENTIALS/PGPASSWORD"`
+CREATE ROLE :"user" LOGIN PASSWORD :'password';
+CREATE DATABASE :"database" OWNER :"user";
+SQL
+}
+
+bootstrap() {
+    [ -s "$SCRIPTS/bootstrap.sql" ] || return 0
+    query --username "$(cat "$CREDENTIALS/PGUSER")" --dbname "$(cat "$CREDENTIALS/PGDATABASE")" \
+        --file "$SCRIPTS/bootstrap.sql" ||
+        fail "the bootstrap SQL failed; the database is made anew at the next start, with the SQL as it is then"
+}
+
+prepare() {
+    say "preparing an empty database"
+    rm -rf "$init"
+    initdb --pgdata "$init" --username postgres --encoding UTF8 --locale C.UTF-8 \
+        --auth-local peer --auth-host scram-sha-256 --no-sync >/dev/null
+    echo "local all all trust" >"$SOCKETS/init_hba.conf"
+    # Statements that fail are not logged: one of them has the password.
+    postgres -D "$init" -c hba_file="$SOCKETS/init_hba.conf" -c listen_addresses= \
+        -c unix_socket_directories="$SOCKETS" -c fsync=off -c log_min_error_statement=panic &
+    server=$!
+    until query --username postgres --dbname postgres --command 'select 1' 2>/dev/null; do
+        kill -0 "$server" 2>/dev/null || fail "PostgreSQL stopped while its database was being prepared"
+        sleep 0.1
+    done
+    create_app
+    bootstrap
+    kill -INT "$server"
+    wait "$server"
+    rm "$SOCKETS/init_hba.conf"
+    initdb --pgdata "$init" --sync-only >/dev/null 2>&1
+    mv "$init" "$PGDATA"
+    sync "$(dirname "$PGDATA")"
+}
+
+# The first process of a container ignores what it does not handle, and would be waited for until it is killed.
+trap 'exit 143' TERM INT
+umask 077
+check_versions
+if [ ! -s "$PGDATA/PG_VERSION" ]; then
+    # Something else that lies there is not ours to remove; an empty folder may be.
+    [ ! -d "$PGDATA" ] || rmdir "$PGDATA" || fail "$PGDATA is neither empty nor a database"
+    prepare
+fi
+# Some volumes come back open to the group, which PostgreSQL refuses.
+chmod 0700 "$PGDATA"
+exec postgres -D "$PGDATA" -c hba_file="$SCRIPTS/pg_hba.conf" -c listen_addresses='*' \
+    -c unix_socket_directories="$SOCKETS"
