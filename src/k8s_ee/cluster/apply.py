@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from k8s_ee import environment, errors
-from k8s_ee.cluster import kinds, pool, transport, watching
+from k8s_ee.cluster import kinds, objects, pool, transport, watching
 
 if TYPE_CHECKING:
     from k8s_ee.cluster import client
@@ -89,6 +89,7 @@ def _remove(cluster: client.Cluster, manifest: Manifest, namespace: str) -> None
     if found is None:
         return
     uid = found["metadata"]["uid"]
+    pods = objects.owned_by(found, cluster.list("Pod", namespace)) if kind == "StatefulSet" else []
     cluster.delete(kind, name, namespace, uid=uid, propagation=_RECREATED[kind])
     deadline = time.monotonic() + _RECREATE_SECONDS
     if watching.gone(cluster, kind, name, namespace=namespace, uid=uid, deadline=deadline):
@@ -96,6 +97,18 @@ def _remove(cluster: client.Cluster, manifest: Manifest, namespace: str) -> None
             f"{kind} {name} can't be changed in place and its old version is not gone after {_RECREATE_SECONDS:.0f} s",
             hint=f"see what holds it: kubectl -n {namespace} get {kind.lower()} {name} -o yaml",
         )
+    _remove_unadoptable(cluster, pods, manifest, namespace)
+
+
+def _remove_unadoptable(
+    cluster: client.Cluster, pods: Sequence[Mapping[str, Any]], manifest: Manifest, namespace: str
+) -> None:
+    """Pods that the new selector does not match would keep their names, and so the new pods, for ever."""
+    wanted = manifest["spec"]["selector"]["matchLabels"].items() if pods else ()
+    for pod in pods:
+        metadata = pod["metadata"]
+        if not wanted <= (metadata.get("labels") or {}).items():
+            cluster.delete("Pod", metadata["name"], namespace, uid=metadata["uid"])
 
 
 def prune(

@@ -58,11 +58,12 @@ def destroy(cluster: client.Cluster, observed: environment.Observed, *, deadline
     if marked is not None:
         _empty(cluster, name, progress)
         _delete_namespace(cluster, marked, progress)
+        bound = [f"PersistentVolume {volume}" for volume in volumes]
         if cluster.dry_run:
-            return Receipt(name, uid, deleted=False, left=(f"Namespace {name} (dry run)", *volumes))
+            return Receipt(name, uid, deleted=False, left=(f"Namespace {name} (dry run)", *bound))
         left = watching.gone(cluster, "Namespace", name, uid=uid, deadline=deadline)
         if left:
-            return Receipt(name, uid, deleted=False, left=(f"Namespace {name}", *diagnose.blockers(left), *volumes))
+            return Receipt(name, uid, deleted=False, left=(f"Namespace {name}", *diagnose.blockers(left), *bound))
         progress(f"namespace {name} is gone")
     elif cluster.dry_run:
         return Receipt(name, uid, deleted=True)

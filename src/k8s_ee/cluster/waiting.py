@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from k8s_ee import errors
-from k8s_ee.cluster import diagnose, observe, output, watching
+from k8s_ee.cluster import diagnose, objects, observe, output, pods, watching
 
 if TYPE_CHECKING:
     from k8s_ee.cluster import client
@@ -30,7 +30,7 @@ class _Verdict:
 
     state: str
     done: bool = False
-    findings: tuple[diagnose.Finding, ...] = ()
+    findings: tuple[pods.Finding, ...] = ()
 
 
 def ready(
@@ -107,7 +107,7 @@ class _Wait:
                 self._progress(f"{name}: replacing pod {metadata['name']}, which an earlier version left broken")
                 self._cluster.delete("Pod", metadata["name"], self._namespace, uid=metadata["uid"])
 
-    def _fail_fast(self, name: str, findings: Sequence[diagnose.Finding]) -> None:
+    def _fail_fast(self, name: str, findings: Sequence[pods.Finding]) -> None:
         now = time.monotonic()
         current = {(name, finding.pod, finding.cause): finding for finding in findings}
         for key in [key for key in self._since if key[0] == name and key not in current]:
@@ -116,9 +116,8 @@ class _Wait:
             age = now - self._since.setdefault(key, now)
             if finding.refused_port and age >= _LISTENING_AFTER and (finding.pod, finding.cause) not in self._read:
                 self._read.add((finding.pod, finding.cause))
-                better = diagnose.with_logs(finding, self._tail(finding))
-                if better.patience == 0:
-                    self._fail(name, better)
+                if pods.with_logs(finding, self._tail(finding)).patience == 0:
+                    self._fail(name, finding)
             if age >= finding.patience:
                 self._fail(name, finding)
 
@@ -134,14 +133,14 @@ class _Wait:
             hint=f"see what it waits for: kubectl -n {self._namespace} get pods,events",
         )
 
-    def _fail(self, name: str, finding: diagnose.Finding) -> None:
+    def _fail(self, name: str, finding: pods.Finding) -> None:
         lines = self._tail(finding) if finding.container else ()
-        better = diagnose.with_logs(finding, lines)
+        better = pods.with_logs(finding, lines)
         cause = better.cause if better.cause.startswith(name) else f"{name}: {better.cause}"
         events = tuple(output.clean(event, self._redact) for event in finding.events)
         raise errors.NotReady(self._redact(cause), hint=better.hint, evidence=lines or events)
 
-    def _tail(self, finding: diagnose.Finding) -> tuple[str, ...]:
+    def _tail(self, finding: pods.Finding) -> tuple[str, ...]:
         """Of the container that ended, and where nothing of it is kept any more, of the one that runs."""
         for previous in (True, False) if finding.restarted else (False, True):
             try:
@@ -164,7 +163,7 @@ class _Wait:
 def judge(view: watching.View, kind: str, name: str) -> _Verdict:
     found = view.get(kind, name)
     if found is None:
-        return _Verdict("not there", findings=(diagnose.Finding(cause=f"{kind} {name} is gone", patience=5),))
+        return _Verdict("not there", findings=(pods.Finding(cause=f"{kind} {name} is gone", patience=5),))
     uids = {pod["metadata"]["uid"] for pod in view.of("Pod")}
     events = [e for e in view.of("Event") if (e.get("involvedObject") or {}).get("uid") in uids or _fresh(view, e)]
     return {"Deployment": _deployment, "StatefulSet": _stateful_set, "Job": _job}[kind](view, found, events)
@@ -179,9 +178,9 @@ def _deployment(view: watching.View, found: Manifest, events: list[Manifest]) ->
     status, wanted = found.get("status") or {}, found["spec"].get("replicas", 1)
     updated, available = status.get("updatedReplicas", 0), status.get("availableReplicas", 0)
     rolled_out = updated == wanted == status.get("replicas", 0) and available >= wanted
-    if diagnose.observed(found) and rolled_out:
+    if objects.observed(found) and rolled_out:
         return _Verdict(f"{wanted}/{wanted} ready", done=True)
-    newest = diagnose.new_replica_set(found, view.of("ReplicaSet"))
+    newest = objects.new_replica_set(found, view.of("ReplicaSet"))
     ready_now = ((newest or {}).get("status") or {}).get("readyReplicas", 0)
     findings = diagnose.deployment(found, view.of("ReplicaSet"), view.of("Pod"), events)
     return _Verdict(f"{ready_now}/{wanted} of the new version ready", findings=findings)
@@ -191,7 +190,7 @@ def _stateful_set(view: watching.View, found: Manifest, events: list[Manifest]) 
     status, wanted = found.get("status") or {}, found["spec"].get("replicas", 1)
     current = status.get("updatedReplicas", 0) if status.get("updateRevision") else 0
     rolled_out = current == wanted and status.get("readyReplicas", 0) == wanted
-    if diagnose.observed(found) and rolled_out and status.get("currentRevision") == status.get("updateRevision"):
+    if objects.observed(found) and rolled_out and status.get("currentRevision") == status.get("updateRevision"):
         return _Verdict(f"{wanted}/{wanted} ready", done=True)
     findings = diagnose.stateful_set(found, view.of("Pod"), events)
     return _Verdict(f"{min(current, status.get('readyReplicas', 0))}/{wanted} ready", findings=findings)

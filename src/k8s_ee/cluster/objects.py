@@ -1,0 +1,85 @@
+"""PURE. Reads what the API server's objects say, where its shapes are awkward."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+Manifest = Mapping[str, Any]
+
+
+def conditions(item: Manifest, type_: str, status: str) -> list[Manifest]:
+    found = (item.get("status") or {}).get("conditions") or []
+    return [c for c in found if c.get("type") == type_ and c.get("status") == status]
+
+
+def is_ready(pod: Manifest) -> bool:
+    return bool(conditions(pod, "Ready", "True"))
+
+
+def observed(workload: Manifest) -> bool:
+    """Whether its controller has seen the newest spec."""
+    generation = int(workload["metadata"].get("generation", 0))
+    return int((workload.get("status") or {}).get("observedGeneration", 0)) >= generation
+
+
+def owned_by(owner: Manifest, items: Iterable[Manifest]) -> list[Manifest]:
+    uid = owner["metadata"]["uid"]
+    return [i for i in items if any(o.get("uid") == uid for o in i["metadata"].get("ownerReferences") or [])]
+
+
+def new_replica_set(deployment: Manifest, replica_sets: Iterable[Manifest]) -> Manifest | None:
+    """None while the controller has not seen the newest spec: what is there then belongs to an older one."""
+    revision = _revision(deployment)
+    if not observed(deployment) or not revision:
+        return None
+    return next((found for found in owned_by(deployment, replica_sets) if _revision(found) == revision), None)
+
+
+def _revision(item: Manifest) -> str:
+    return str((item["metadata"].get("annotations") or {}).get("deployment.kubernetes.io/revision", ""))
+
+
+def of_revision(stateful: Manifest, pods: Iterable[Manifest], *, newest: bool) -> list[Manifest]:
+    revision = (stateful.get("status") or {}).get("updateRevision")
+    return [
+        pod
+        for pod in owned_by(stateful, pods)
+        if ((pod["metadata"].get("labels") or {}).get("controller-revision-hash") == revision) is newest
+    ]
+
+
+def container_statuses(pod: Manifest) -> list[Manifest]:
+    """Init containers first, as they run."""
+    status = pod.get("status") or {}
+    return [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
+
+
+def terminated(status: Manifest) -> Manifest | None:
+    """How the container ended, now or before its last restart."""
+    state, last = status.get("state") or {}, status.get("lastState") or {}
+    found: Manifest | None = state.get("terminated") or last.get("terminated")
+    return found
+
+
+def memory_limit(pod: Manifest, container: str) -> str:
+    for found in (pod.get("spec") or {}).get("containers") or []:
+        if found["name"] == container:
+            return str(((found.get("resources") or {}).get("limits") or {}).get("memory") or "")
+    return ""
+
+
+def events_of(item: Manifest, events: Sequence[Manifest], *, reason: str = "") -> list[Manifest]:
+    """Oldest first."""
+    uid = item["metadata"]["uid"]
+    mine = [e for e in events if (e.get("involvedObject") or {}).get("uid") == uid and reason in ("", e.get("reason"))]
+    return sorted(mine, key=lambda e: str(e.get("lastTimestamp") or e.get("eventTime") or ""))
+
+
+def text(event: Manifest) -> str:
+    return short(str(event.get("message") or ""))
+
+
+def short(message: str, limit: int = 400) -> str:
+    one_line = " ".join(message.split())
+    return one_line if len(one_line) <= limit else one_line[: limit - 1] + "…"
