@@ -31,6 +31,8 @@ __all__ = [
 def summary(target: environment.Environment, config: model.Config, platform: model.Platform) -> dict[str, Any]:
     """What a deploy would make and may use. Raises ConfigError for what the platform does not allow."""
     check(config, platform)
+    fenced = fence(target, config, platform)
+    policies = [one["metadata"]["name"] for one in fenced if one["kind"] == "NetworkPolicy"]
     return {
         "namespace": target.namespace,
         "url": target.url if config.ingress.enabled else "",
@@ -39,8 +41,6 @@ def summary(target: environment.Environment, config: model.Config, platform: mod
             {"engine": one.engine, "image": engines.image(ENGINES[one.engine], one, platform), "storage": one.storage}
             for one in config.databases
         ],
-        "policies": [
-            one["metadata"]["name"] for one in fence(target, config, platform) if one["kind"] == "NetworkPolicy"
-        ],
+        "policies": policies,
         "quota": quota.hard(config),
     }

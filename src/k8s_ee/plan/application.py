@@ -40,7 +40,7 @@ def app(
 
 
 def check(config: model.Config, platform: model.Platform) -> None:
-    """Raises ConfigError for a pull secret taken as environment variables: it would hand the platform's login to the app."""
+    """Raises ConfigError for a pull secret taken as environment variables: the app would have the platform's login."""
     problems = tuple(
         errors.Problem(
             path=config.path,

@@ -16,7 +16,7 @@ SERVICE_ACCOUNT = "preview"
 
 @dataclasses.dataclass(frozen=True)
 class Component:
-    """`name` is the chart's, the label `app.kubernetes.io/component` of all its objects, and the name of its workload."""
+    """`name` is the label `app.kubernetes.io/component` of all its objects, and the name of its workload."""
 
     name: str
     chart: str

@@ -17,8 +17,8 @@ _APP_PODS = {"matchLabels": {"app.kubernetes.io/name": "app"}}
 _NOT_INTERNET = (
     *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24"),
     *("192.168.0.0/16", "198.18.0.0/15", "224.0.0.0/4", "240.0.0.0/4"),
-    # … and where IPv4 addresses are reached inside IPv6 ones (mapped, NAT64, 6to4), unique local, link-local, multicast.
-    *("::1/128", "::ffff:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "fc00::/7", "fe80::/10", "ff00::/8"),
+    # … and where IPv4 addresses are reached inside IPv6 ones (NAT64, 6to4), unique local, link-local, multicast.
+    *("::1/128", "64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "fc00::/7", "fe80::/10", "ff00::/8"),
 )
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
