@@ -7,13 +7,12 @@ what they should hide, sends properties without a value, and lets text that star
 from __future__ import annotations
 
 import contextlib
-import re
 import secrets
 import sys
 from collections.abc import Iterator, Mapping
 from typing import Literal, TextIO
 
-from k8s_ee import errors, redact, settings
+from k8s_ee import errors, quoting, redact, settings
 
 Level = Literal["error", "warning", "notice"]
 
@@ -22,7 +21,6 @@ ANNOTATIONS_PER_LEVEL = 10
 SUMMARY_BYTES = 1024 * 1024
 
 _CUT = "\n\n_The rest was cut: a job summary holds 1 MiB._\n"
-_COMMAND = re.compile(r"^(\s*)(::|##\[)", re.MULTILINE)
 
 
 class Runner:
@@ -96,7 +94,7 @@ class Runner:
         count = self._annotated.get(level, 0) + 1
         self._annotated[level] = count
         if count > ANNOTATIONS_PER_LEVEL:
-            self._write(neutral(f"{level}: {_place(properties)}{message}\n"))
+            self._write(f"{quoting.plain(f'{level}: {_place(properties)}{message}')}\n")
             return
         if not properties["line"]:
             properties["column"] = 0
@@ -123,11 +121,6 @@ class Runner:
                 file.write(text)
         except OSError as error:
             raise errors.InputError(f"{variable} can't be written: {error.strerror}", hint=f"{path}") from None
-
-
-def neutral(text: str) -> str:
-    """Text that the runner shows and never obeys: a zero-width space goes before what would start a command."""
-    return _COMMAND.sub("\\1\u200b\\2", text.replace("\r", ""))
 
 
 def _place(properties: Mapping[str, str | int]) -> str:

@@ -1,0 +1,82 @@
+"""PURE. Outcome → the lines a person reads in a terminal or a log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from k8s_ee import outcome, quoting
+
+_GREEN, _RED, _DIM, _END = "\x1b[32m", "\x1b[31m", "\x1b[2m", "\x1b[0m"
+
+
+def text(result: outcome.Outcome, *, colour: bool) -> str:
+    lines = "\n".join(_lines(result))
+    shown = quoting.plain(lines)
+    head, newline, rest = shown.partition("\n")
+    if not colour:
+        return shown
+    return f"{_RED if result.failure else _GREEN}{head}{_END}{newline}{rest}"
+
+
+def _lines(result: outcome.Outcome) -> Iterator[str]:
+    if "lines" in result.data:
+        yield from result.data["lines"]
+        return
+    if "manifests" in result.data:
+        yield _yaml(result.data["manifests"])
+        return
+    yield _head(result)
+    for problem in result.problems:
+        yield f"  {problem}"
+    if result.failure:
+        yield from _failure(result.failure)
+    yield from (f"  note: {note}" for note in result.notes)
+    if result.phases:
+        steps = " · ".join(f"{one.name} {one.seconds:.1f} s" for one in result.phases)
+        yield f"  {steps} · total {sum(one.seconds for one in result.phases):.1f} s"
+    if "environments" in result.data and result.state == "listed":
+        yield from _table(result.data["environments"])
+    if "plan" in result.data:
+        yield from (f"  {line}" for line in _yaml([result.data["plan"]]).splitlines())
+
+
+def _head(result: outcome.Outcome) -> str:
+    target = result.environment
+    name = f" {target.namespace}" if target else ""
+    if result.failure:
+        still = f" ({result.serving_sha[:7]} still serves)" if result.serving_sha else ""
+        return f"{result.command}{name} failed: {result.failure.message}{still}"
+    if result.state == "ready":
+        where = result.outputs.get("url") or "its Service"
+        seen = {"runner": "asked through the link", "cluster": "seen in the cluster"}.get(result.verified_from, "")
+        return f"{result.command}{name} ready: {where} serves {result.serving_sha[:7]}" + (f", {seen}" if seen else "")
+    dry = " (dry run: nothing was changed)" if result.dry_run else ""
+    return f"{result.command}{name} {result.state}{dry}"
+
+
+def _failure(failure: outcome.Failure) -> Iterator[str]:
+    if failure.hint:
+        yield f"  {failure.hint}"
+    yield from (f"  | {line}" for line in failure.evidence)
+
+
+def _table(rows: list[Mapping[str, Any]]) -> Iterator[str]:
+    if not rows:
+        yield "  none"
+        return
+    cells = [[str(key).upper() for key in rows[0]], *([_cell(row.get(key)) for key in rows[0]] for row in rows)]
+    widths = [max(len(row[index]) for row in cells) for index in range(len(cells[0]))]
+    for row in cells:
+        yield "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def _cell(value: Any) -> str:
+    shown = ",".join(str(one)[:7] for one in value) if isinstance(value, list) else str(value)
+    return quoting.one_line(shown, limit=80) or "-"
+
+
+def _yaml(documents: list[Any]) -> str:
+    import yaml
+
+    return str(yaml.safe_dump_all(documents, sort_keys=False, allow_unicode=True)).rstrip("\n")
