@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from k8s_ee import resources
@@ -113,17 +113,22 @@ class Checker:
             return self._wrong(
                 node, rule, key, reason=f"it has {len(node.items)} items, at most {rule['maxItems']} are allowed"
             )
-        values = []
+        values: list[Any] = []
+        seen: set[Any] = set()
         for index, item in enumerate(node.items):
             path = f"{key}.{index}"
             self.marks[path] = item.mark
             value = self.check(item, rule["items"], path)
-            if value is not INVALID and rule.get("uniqueItems") and value in values:
+            if value is INVALID:
+                continue
+            if rule.get("uniqueItems") and value in seen:
                 self._problems.add(
                     item.mark, f"`{key}`: {problems.quote(str(value))} is listed twice", hint="keep one", key=path
                 )
+            elif rule.get("uniqueItems"):
+                seen.add(value)
             values.append(value)
-        return [value for value in values if value is not INVALID]
+        return values
 
     def _scalar(self, node: document.Scalar, rule: Schema, key: str) -> Any:
         value = self._typed(node, _types(rule))
@@ -141,14 +146,13 @@ class Checker:
     def _typed(node: document.Scalar, types: tuple[str, ...]) -> Any:
         """Numbers where text is welcome too stay as they were written: `0.50` is not `0.5`."""
         kind = scalars.read(node.text).kind if node.plain else "text"
-        readings: dict[str, Callable[[], Any]] = {"boolean": lambda: node.text.lower() == "true"}
         if kind == "text" and "string" in types:
-            return INVALID if _CONTROL.search(node.text) else node.text
+            return node.text
         if kind in ("integer", "number") and "string" in types and (kind in types or "number" in types):
             return node.text
         if kind == "integer" and "integer" in types and len(node.text) <= _LONGEST_INTEGER:
             return int(node.text)
-        return readings[kind]() if kind in types and kind in readings else INVALID
+        return node.text.lower() == "true" if kind == "boolean" and kind in types else INVALID
 
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
@@ -167,6 +171,8 @@ def _matches(pattern: str | None, text: str) -> bool:
 
 def _misfit(text: str, rule: Schema) -> str | None:
     """Why a text is not allowed; empty where saying what is allowed says it all, None where it is."""
+    if _CONTROL.search(text):
+        return "it has a control character in it"
     if len(text) > rule.get("maxLength", len(text)):
         return f"it has {len(text)} characters, at most {rule['maxLength']} are allowed"
     allowed = len(text) >= rule.get("minLength", 0) and text in rule.get("enum", (text,))

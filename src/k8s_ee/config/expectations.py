@@ -70,7 +70,7 @@ def hint(node: document.Node, rule: Mapping[str, Any], key: str) -> str:
 def _for_scalar(node: document.Scalar, types: list[str]) -> str:
     kind = scalars.read(node.text).kind
     if node.plain and kind == "nothing":
-        return 'give a value or remove the key; empty text is `""`'
+        return "give a value or remove the key" + ('; empty text is `""`' if "string" in types else "")
     if node.plain and kind != "text" and "string" in types:
         return f"write it in quotes: {scalars.quoted(node.text[:_LONGEST])}"
     if "array" in types and node.text.strip():

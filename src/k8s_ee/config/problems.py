@@ -25,16 +25,16 @@ class Problems:
         self.path = path
         self._found: list[errors.Problem] = []
         self._keys: set[str] = set()
-        self.more = False
+        self._stopped = False
 
     def add(self, mark: Mark | None, message: str, *, hint: str = "", key: str = "") -> None:
-        """`key` is the dotted path of what can't be relied on. Beyond LIMIT, only that there are more is kept."""
+        """`key` is the dotted path of what can't be relied on. Raises ConfigError at LIMIT."""
         self._keys.add(key)
-        if len(self._found) >= LIMIT:
-            self.more = True
-            return
         line, column = mark or (0, 0)
         self._found.append(errors.Problem(path=self.path, line=line, column=column, message=message, hint=hint))
+        if len(self._found) >= LIMIT:
+            self._stopped = True
+            raise self.error()
 
     def fail(self, mark: Mark | None, message: str, *, hint: str = "") -> NoReturn:
         """For what makes the rest of the file unreadable. Raises ConfigError with all problems found so far."""
@@ -46,7 +46,7 @@ class Problems:
         return any(found == key or found.startswith(f"{key}.") for found in self._keys)
 
     def error(self) -> errors.ConfigError:
-        hint = f"these are the first {LIMIT}; there are more" if self.more else ""
+        hint = f"reading stopped after {LIMIT} problems" if self._stopped else ""
         return errors.ConfigError(tuple(sorted(self._found)), hint=hint)
 
     def raise_if_any(self) -> None:

@@ -14,11 +14,12 @@ _SMALLEST_STORAGE = "32Mi"
 
 
 class Finding(NamedTuple):
-    """A problem at a dotted path."""
+    """A problem at a dotted path. It is none where `about`, the other value it is about, is wrong by itself."""
 
     key: str
     message: str
     hint: str
+    about: str = ""
 
 
 def check(config: model.Config, found: problems.Problems) -> None:
@@ -29,7 +30,7 @@ def check(config: model.Config, found: problems.Problems) -> None:
 def add(findings: Iterable[Finding], config: model.Config, found: problems.Problems) -> None:
     """Leaves out what is about values that are wrong by themselves."""
     for finding in findings:
-        if not found.under(finding.key):
+        if not (found.under(finding.key) or (finding.about and found.under(finding.about))):
             found.add(_place(config, finding.key), finding.message, hint=finding.hint, key=finding.key)
 
 
@@ -49,9 +50,11 @@ def _resources(config: model.Config) -> Iterator[Finding]:
                 key,
                 f"`{key}` is {request}, more than `resources.limits.{name}`, which is {limit}",
                 _raise(config, name),
+                about=f"resources.limits.{name}",
             )
-        for part, value in (("requests", request), ("limits", limit)):
-            yield from _sized(f"resources.{part}.{name}", value, least=_SMALLEST_MEMORY if name == "memory" else "1m")
+        least = _SMALLEST_MEMORY if name == "memory" else "1m"
+        yield from _sized(config, key, request, least=least)
+        yield from _sized(config, f"resources.limits.{name}", limit, least=least)
 
 
 def _raise(config: model.Config, name: str) -> str:
@@ -59,8 +62,8 @@ def _raise(config: model.Config, name: str) -> str:
     return "lower the one or raise the other" if given else f"that is the default: give `resources.limits.{name}` too"
 
 
-def _sized(key: str, value: str, *, least: str) -> Iterator[Finding]:
-    if quantities.parse(value) < quantities.parse(least):
+def _sized(config: model.Config, key: str, value: str, *, least: str) -> Iterator[Finding]:
+    if key in config.marks and quantities.parse(value) < quantities.parse(least):
         unit = "; without a unit it is a number of bytes" if value.isdigit() and least != "1m" else ""
         yield Finding(key, f"`{key}` is {value}, less than {least}", f"write it like {least}{unit}")
 
@@ -69,9 +72,8 @@ def _environment(config: model.Config) -> Iterator[Finding]:
     given = variables.provided(one.engine for one in config.databases)
     for name in config.env:
         if name in given:
-            yield Finding(
-                f"env.{name}", f"`{name}` is set {given[name]} and can't be set here", "remove it or use another name"
-            )
+            message = f"`{name}` is set {given[name]} and can't be set here"
+            yield Finding(f"env.{name}", message, "remove it or use another name")
 
 
 def _files(config: model.Config) -> Iterator[Finding]:
@@ -79,14 +81,13 @@ def _files(config: model.Config) -> Iterator[Finding]:
     whole = posixpath.normpath(posixpath.join(context, dockerfile))
     for key, written, resolved in (("image.context", context, context), ("image.dockerfile", dockerfile, whole)):
         if posixpath.isabs(written) or resolved == ".." or resolved.startswith("../"):
-            yield Finding(
-                key, f"`{key}`: {problems.quote(written)} is outside the repository", "give a relative path inside it"
-            )
+            message = f"`{key}`: {problems.quote(written)} is outside the repository"
+            yield Finding(key, message, "give a relative path inside it", about="image.context")
 
 
 def _databases(config: model.Config) -> Iterator[Finding]:
     for database in config.databases:
-        yield from _sized(f"databases.{database.engine}.storage", database.storage, least=_SMALLEST_STORAGE)
+        yield from _sized(config, f"databases.{database.engine}.storage", database.storage, least=_SMALLEST_STORAGE)
 
 
 def _metrics(config: model.Config) -> Iterator[Finding]:
@@ -95,6 +96,7 @@ def _metrics(config: model.Config) -> Iterator[Finding]:
             "metrics.enabled",
             "`metrics.enabled` is true, but `app.metricsPath` is not given",
             "say where they are: `metricsPath: /metrics`",
+            about="app.metricsPath",
         )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import functools
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -80,16 +79,26 @@ _ELSEWHERE = {
 def for_unknown(key: str, *, allowed: Iterable[str], schema: Mapping[str, Any]) -> str:
     """A hint for a key that `schema` does not have here, where `allowed` are the ones it has."""
     names = [name for name in allowed if name != "$schema"]
-    near = _nearest(key, names)
-    if near:
-        return f"did you mean `{near}`?"
-    places = [path for path in paths(schema) if _plain(path.rpartition(".")[2]) == _plain(key)]
+    elsewhere = _ELSEWHERE if "projectId" in schema["properties"] else {}
+    word = _plain(key)
+    same = {_plain(name): name for name in names}
+    if word in same:
+        return f"did you mean `{same[word]}`?"
+    if word in elsewhere:
+        return f"{elsewhere[word]}; allowed here: {', '.join(names)}"
+    places = [path.rpartition(".")[0] or "the top level" for path in paths(schema) if _plain(_last(path)) == word]
     if places:
-        return "it belongs under " + " or ".join(
-            f"`{path.rpartition('.')[0] or 'the top level'}`" for path in places[:3]
-        )
-    elsewhere = _ELSEWHERE.get(_plain(key)) if "projectId" in schema["properties"] else None
-    return f"{elsewhere}; allowed here: {', '.join(names)}" if elsewhere else f"allowed here: {', '.join(names)}"
+        return "it belongs under " + " or ".join(f"`{place}`" for place in places[:3])
+    return _nearest(key, names, elsewhere) or f"allowed here: {', '.join(names)}"
+
+
+def _nearest(key: str, names: list[str], elsewhere: Mapping[str, str]) -> str:
+    if len(key) > _LONGEST:
+        return ""
+    close = difflib.get_close_matches(key, [*names, *elsewhere], n=1, cutoff=0.7)
+    if not close:
+        return ""
+    return f"did you mean `{close[0]}`?" if close[0] in names else elsewhere[close[0]]
 
 
 def paths(schema: Mapping[str, Any], above: str = "") -> Iterator[str]:
@@ -99,15 +108,10 @@ def paths(schema: Mapping[str, Any], above: str = "") -> Iterator[str]:
         yield from paths(below, above=f"{above}{name}.")
 
 
-def _nearest(key: str, names: list[str]) -> str:
-    if len(key) > _LONGEST:
-        return ""
-    same = {_plain(name): name for name in names}
-    close = [same[_plain(key)]] if _plain(key) in same else difflib.get_close_matches(key, names, n=1)
-    return close[0] if close else ""
+def _last(path: str) -> str:
+    return path.rpartition(".")[2]
 
 
-@functools.cache
 def _plain(key: str) -> str:
     """`health_path`, `health-path` and `HealthPath` are one word to whoever types them."""
     return key.replace("_", "").replace("-", "").lower()

@@ -1,0 +1,125 @@
+"""How the parts of a file must fit each other, and the platform."""
+
+from __future__ import annotations
+
+import pytest
+
+from k8s_ee import config, errors
+from tests.unit.config import reading
+
+
+@pytest.mark.parametrize("name", ["PORT", "PR_NUMBER", "COMMIT_SHA", "BRANCH_NAME", "APP_VERSION", "PREVIEW_URL"])
+def test_a_variable_every_environment_sets_cant_be_set(name: str) -> None:
+    found = reading.app(f'env: {{{name}: "x"}}')
+    assert found.message == f"`{name}` is set by every environment and can't be set here"
+    assert found.line == 2
+
+
+def test_a_database_variable_can_be_set_only_without_that_database() -> None:
+    text = "env: {DATABASE_URL: postgres://elsewhere}\n"
+    assert reading.load(f"projectId: a\n{text}").env
+    assert "by databases.postgresql" in reading.app(f"{text}databases: {{postgresql: true}}\n").message
+
+
+def test_a_request_above_its_limit_names_both_numbers() -> None:
+    found = reading.app("resources:\n  requests: {memory: 1Gi}\n  limits: {memory: 512Mi}\n")
+    assert (found.line, found.column) == (3, 14)
+    assert found.message == "`resources.requests.memory` is 1Gi, more than `resources.limits.memory`, which is 512Mi"
+
+
+def test_a_request_above_the_default_limit_says_that_it_is_the_default() -> None:
+    assert reading.app("resources: {requests: {cpu: 2}}").hint == "that is the default: give `resources.limits.cpu` too"
+
+
+def test_quantities_are_compared_as_numbers() -> None:
+    assert reading.load(
+        "projectId: a\nresources: {requests: {cpu: 1000m, memory: 1Gi}, limits: {cpu: 1, memory: 1024Mi}}"
+    )
+
+
+def test_a_wrong_limit_gives_no_second_problem_about_the_request() -> None:
+    found = reading.problems("projectId: a\nresources: {requests: {cpu: 2}, limits: {cpu: lots}}")
+    assert [one.message.split("`")[1] for one in found if "resources" in one.message] == ["resources.limits.cpu"]
+
+
+def test_memory_without_a_unit_is_bytes_and_too_little() -> None:
+    found = reading.problems("projectId: a\nresources: {limits: {memory: 512}}")
+    assert any("a number of bytes" in one.hint for one in found)
+
+
+@pytest.mark.parametrize("value", ["512mb", "1GB", "1 Gi", "-1Gi", "1e3", "1gi", "Gi", "'1Gi\\n'", "1Pi", "0Gi"])
+def test_storage_is_a_size(value: str) -> None:
+    assert reading.problems(f"projectId: a\ndatabases: {{postgresql: {{storage: {value}}}}}")
+
+
+@pytest.mark.parametrize(
+    ("context", "dockerfile", "wrong"),
+    [
+        ("../x", "Dockerfile", "image.context"),
+        ("/srv", "Dockerfile", "image.context"),
+        ("a/../../b", "Dockerfile", "image.context"),
+        (".", "../Dockerfile", "image.dockerfile"),
+        ("a", "../../Dockerfile", "image.dockerfile"),
+        (".", "/etc/passwd", "image.dockerfile"),
+    ],
+)
+def test_what_the_image_is_built_from_lies_inside_the_repository(context: str, dockerfile: str, wrong: str) -> None:
+    found = reading.problems(f"projectId: a\nimage: {{context: {context}, dockerfile: {dockerfile}}}")
+    assert f"`{wrong}`" in "".join(one.message for one in found)
+
+
+@pytest.mark.parametrize(("context", "dockerfile"), [(".", "a/Dockerfile"), ("./a/b", "../Dockerfile"), ("a/", "..x")])
+def test_paths_inside_the_repository_are_fine(context: str, dockerfile: str) -> None:
+    assert reading.load(f"projectId: a\nimage: {{context: {context}, dockerfile: {dockerfile}}}")
+
+
+@pytest.mark.parametrize(
+    "folder",
+    ["relative", "/", "/a/../b", "/a/./b", "/a//b", "//a", "/a/", "/a:b", "/a b", "/proc", "/sys/x", "/..", '"/a\\n"'],
+)
+def test_a_writable_folder_is_an_absolute_path_said_in_the_shortest_way(folder: str) -> None:
+    assert reading.app(f"writableDirs: [{folder}]").message.startswith("`writableDirs.0`")
+
+
+@pytest.mark.parametrize("folder", ["/a", "/app/.cache", "/..a", "/process", "/a/b..c", "/app/node_modules/@x"])
+def test_other_folders_are_fine(folder: str) -> None:
+    assert reading.load(f"projectId: a\nwritableDirs: ['{folder}']").writable_dirs == (folder,)
+
+
+def test_a_folder_that_is_listed_twice_is_refused() -> None:
+    assert reading.app("writableDirs: [/a, /b, /a]").message == "`writableDirs`: `/a` is listed twice"
+
+
+def test_metrics_need_a_path() -> None:
+    assert "`app.metricsPath` is not given" in reading.app("metrics: {enabled: true}").message
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "hint"),
+    [
+        ("resources: {limits: {cpu: 3}}", "`resources.limits.cpu` is 3, more than the platform allows", "at most 2"),
+        ("resources: {limits: {memory: 5Gi}}", "is 5Gi, more than the platform allows", "at most 4Gi"),
+        ("databases: {postgresql: {storage: 11Gi}}", "`databases.postgresql.storage` is 11Gi", "at most 10Gi"),
+        ("ingress: {annotations: {example.com/snippet: x}}", "annotation `example.com/snippet`", "example.com/size"),
+        ("image: {repository: docker.io/acme/x}", "in no registry", "registry.example.com/acme"),
+        ("image: {repository: registry.example.com/acmeevil/x}", "in no registry", "registry.example.com/acme"),
+        ("envFrom: [{secretRef: {name: registry}}]", "the Secret `registry` can't be given", "a Secret of your own"),
+    ],
+)
+def test_what_the_platform_does_not_allow_is_refused_at_its_line(text: str, message: str, hint: str) -> None:
+    found = reading.problem(f"projectId: a\n{text}", reading.PLATFORM)
+    assert found.line == 2
+    assert message in found.message
+    assert hint in found.hint
+
+
+def test_a_config_map_may_have_the_name_of_a_pull_secret() -> None:
+    assert reading.load("projectId: a\nenvFrom: [{configMapRef: {name: registry}}]", reading.PLATFORM)
+
+
+def test_a_config_loaded_without_the_platform_can_be_held_against_it_later() -> None:
+    loaded = reading.load("projectId: a\nresources:\n  limits:\n    cpu: 3\n")
+    with pytest.raises(errors.ConfigError) as caught:
+        config.check_fit(loaded, reading.PLATFORM)
+    assert [(one.line, one.column) for one in caught.value.problems] == [(4, 5)]
+    config.check_fit(reading.load("projectId: a"), reading.PLATFORM)
