@@ -123,11 +123,15 @@ def _user_note(user: str) -> str:
 
 
 def _default_repository(ctx: session.Session) -> str:
+    """On GitHub that is the package beside the repository, the one its workflows may push to without a secret."""
+    facts = ctx.settings
     if ctx.config.image.repository:
         return ctx.config.image.repository
-    if ctx.options.platform_file and ctx.platform.registries and ctx.settings.repository:
-        name = ctx.settings.repository.split("/")[-1].lower()
+    if ctx.options.platform_file and ctx.platform.registries and facts.repository:
+        name = facts.repository.rpartition("/")[2].lower()
         return f"{ctx.platform.registries[0].rstrip('/')}/{name}"
+    if facts.is_actions and facts.server_url == "https://github.com":
+        return f"ghcr.io/{facts.repository.lower()}"
     raise errors.InputError("where to push the image?", hint="give --registry REGISTRY/NAME or set image.repository")
 
 
@@ -173,7 +177,7 @@ def _inside(root: pathlib.Path, path: pathlib.Path, *, key: str, config: model.C
 
 
 def _problem(config: model.Config, key: str, message: str, *, hint: str = "") -> errors.ConfigError:
-    line = config.lines.get(key, config.lines.get(key.partition(".")[0], 0))
+    line, column = config.marks.get(key) or config.marks.get(key.partition(".")[0], (0, 0))
     return errors.ConfigError(
-        (errors.Problem(path=config.path, line=line, column=1, message=f"{key}: {message}", hint=hint),)
+        (errors.Problem(path=config.path, line=line, column=column, message=f"{key}: {message}", hint=hint),)
     )
