@@ -24,7 +24,7 @@ _NOT_INTERNET = (
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
-def namespace(target: environment.Environment, config: model.Config, platform: model.Platform) -> components.Manifest:
+def namespace(target: environment.Environment, _config: model.Config, platform: model.Platform) -> components.Manifest:
     """Pod Security as the platform sets it; what "restricted" would refuse is at least reported."""
     security = {
         "pod-security.kubernetes.io/enforce": platform.pod_security,
