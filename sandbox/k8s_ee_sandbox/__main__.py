@@ -35,9 +35,7 @@ def _run(options: argparse.Namespace) -> int:
         cluster.down(options.name, progress)
         return 0
     found = (
-        cluster.up(options.name, options.profile, progress)
-        if options.command == "up"
-        else cluster.status(options.name)
+        cluster.up(options.name, options.profile, progress) if options.command == "up" else cluster.status(options.name)
     )
     if found is None:
         print(f"sandbox {options.name} is not running", file=sys.stderr)
@@ -49,9 +47,10 @@ def _run(options: argparse.Namespace) -> int:
 def _text(sandbox: cluster.Sandbox) -> str:
     lines = [f"{sandbox.name} runs with profile {sandbox.profile}", f"  export KUBECONFIG={sandbox.kubeconfig}"]
     if sandbox.ingress_address:
+        password = sandbox.kubeconfig.parent / "pki" / "registry"
         lines += [
             f"  ingress   http://{sandbox.ingress_address} (send the host name as Host)",
-            f"  registry  {sandbox.registry} (user {sandbox.registry_user}, password in {sandbox.kubeconfig.parent}/pki/registry)",
+            f"  registry  {sandbox.registry} (user and password in {password})",
         ]
     return "\n".join([*lines, f"  logs      {sandbox.logs}"])
 

@@ -69,8 +69,9 @@ def up(name: str, profile: str, progress: progress_lines.Progress) -> Sandbox:
     with state.locked(f"sandbox-{name}"):
         running = state.read(where)
         if running and running.complete and state.alive(running):
-            return _still_up(where, running, wanted)
-        packages.ensure(*wanted.packages, progress=progress)
+            with contextlib.suppress(node.NodeEndedError):  # just now: start it again
+                return _still_up(where, running, wanted)
+        packages.ensure(*wanted.missing_packages(), progress=progress)
         parts = artifacts.ensure(*wanted.artifacts, progress=progress)
         with progress.step(f"cluster {name}: profile {profile}"):
             return _start(where, wanted, parts=parts)

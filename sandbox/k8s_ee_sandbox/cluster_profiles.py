@@ -2,12 +2,20 @@
 
 import dataclasses
 import pathlib
+import shutil
 from collections.abc import Callable
 
-from k8s_ee_sandbox import errors, node_programs
+from k8s_ee_sandbox import errors, node_config, node_programs
 
-_HOST_PACKAGES = ("iproute2", "util-linux")
-_POD_PACKAGES = ("containerd", "runc", "containernetworking-plugins", "iptables", "conntrack")
+# Program → Debian package. By program: containerd may come from Docker's packages, which exclude Debian's.
+_HOST_PROGRAMS = {"ip": "iproute2", "nsenter": "util-linux", "unshare": "util-linux"}
+_POD_PROGRAMS = {
+    "containerd": "containerd",
+    "runc": "runc",
+    f"{node_config.CNI_PLUGINS}/ptp": "containernetworking-plugins",
+    "iptables": "iptables",
+    "conntrack": "conntrack",
+}
 
 IMAGES = ("base", "postgresql")  # in the registry of every sandbox that runs pods
 
@@ -20,9 +28,12 @@ class Profile:
     programs: Callable[[node_programs.Site, pathlib.Path], list[node_programs.Program]]
     runs_pods: bool
     artifacts: tuple[str, ...]
-    packages: tuple[str, ...]
+    host_programs: dict[str, str]  # program → Debian package
     manifests: tuple[str, ...]
     deployments: tuple[tuple[str, str], ...] = ()  # namespace and name of what has to be available
+
+    def missing_packages(self) -> list[str]:
+        return sorted({package for program, package in self.host_programs.items() if not shutil.which(program)})
 
 
 def _control_plane(site: node_programs.Site, _: pathlib.Path) -> list[node_programs.Program]:
@@ -41,7 +52,7 @@ _PROFILES = {
             programs=_control_plane,
             runs_pods=False,
             artifacts=("kube",),
-            packages=_HOST_PACKAGES,
+            host_programs=_HOST_PROGRAMS,
             manifests=("base",),
         ),
         Profile(
@@ -49,7 +60,7 @@ _PROFILES = {
             programs=_whole_node,
             runs_pods=True,
             artifacts=("kube", "image-kube", "image-pause", "crane", *(f"image-{name}" for name in IMAGES)),
-            packages=(*_HOST_PACKAGES, *_POD_PACKAGES),
+            host_programs={**_HOST_PROGRAMS, **_POD_PROGRAMS},
             manifests=("base", "storage", "dns", "ingress"),
             deployments=(("kube-system", "coredns"), ("ingress", "ingress")),
         ),

@@ -150,9 +150,7 @@ def _batch(*lines: str, namespace: str = "") -> None:
 
 def _run(*argv: str, stdin: str = "") -> str:
     try:
-        return subprocess.run(
-            argv, input=stdin, capture_output=True, text=True, timeout=_TIMEOUT, check=True
-        ).stdout
+        return subprocess.run(argv, input=stdin, capture_output=True, text=True, timeout=_TIMEOUT, check=True).stdout
     except FileNotFoundError:
         raise errors.SandboxError(
             f"{argv[0]} is missing", hint="Install the packages iproute2 and util-linux."

@@ -24,6 +24,10 @@ _SHADOWS = (
 _HIDDEN = ("/run", "/var/lib", "/var/log")  # a tmpfs each: what the parts write there is the node's, not the host's
 
 
+class NodeEndedError(errors.SandboxError):
+    """The node's first process is gone, and with it all others."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Mount:
     type: str
@@ -101,11 +105,11 @@ def root(pid: int) -> pathlib.Path:
     with contextlib.suppress(FileNotFoundError, ProcessLookupError):
         for child in children.read_text().split():
             return pathlib.Path(f"/proc/{child}/root")
-    raise errors.SandboxError("the node has ended")
+    raise NodeEndedError("the node has ended")
 
 
-def ended(where: state.Place) -> errors.SandboxError:
-    return logged.failure("the node has ended", log=where.logs / "node.log")
+def ended(where: state.Place) -> NodeEndedError:
+    return NodeEndedError(f"the node has ended; its last words:\n{logged.tail(where.logs / 'node.log')}")
 
 
 def stop(running: state.State) -> None:
@@ -134,7 +138,5 @@ def _kill(pid: int) -> None:
 def _inside(namespace: str) -> list[int]:
     if not pathlib.Path(f"/run/netns/{namespace}").exists():
         return []
-    found = subprocess.run(
-        ["ip", "netns", "pids", namespace], capture_output=True, text=True, timeout=30, check=False
-    )
+    found = subprocess.run(["ip", "netns", "pids", namespace], capture_output=True, text=True, timeout=30, check=False)
     return [int(pid) for pid in found.stdout.split()]

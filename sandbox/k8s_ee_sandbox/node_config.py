@@ -7,6 +7,7 @@ from typing import Any
 from k8s_ee_sandbox import artifacts_images, network, node_cgroups, pki, state
 
 REGISTRY_PORT = 5000
+CNI_PLUGINS = "/usr/lib/cni"  # of Debian and Ubuntu
 _MAX_PODS = 250
 
 
@@ -130,7 +131,7 @@ disabled_plugins = ["io.containerd.snapshotter.v1.btrfs", "io.containerd.snapsho
   sandbox_image = "{artifacts_images.tag("pause")}"
   restrict_oom_score_adj = true
   [plugins."io.containerd.grpc.v1.cri".cni]
-    bin_dir = "/usr/lib/cni"
+    bin_dir = "{CNI_PLUGINS}"
     conf_dir = "/run/cni/net.d"
   [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
     runtime_type = "io.containerd.runc.v2"

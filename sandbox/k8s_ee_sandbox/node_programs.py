@@ -2,18 +2,20 @@
 
 import dataclasses
 import pathlib
+import shutil
 
 from k8s_ee_sandbox import network, node_config, pki, state
 
 PROVISIONER = "k8s-ee/directory"
 _API = "tcp:127.0.0.1:6443"
+_API_READY = "https://127.0.0.1:6443/readyz"  # clients that come earlier are refused, and try again too late
 _ETCD = "127.0.0.1:2379"
 _CONTAINERD = "unix:/run/containerd/containerd.sock"
 
 
 @dataclasses.dataclass(frozen=True)
 class Program:
-    """`waitFor` as in supervise.go: `tcp:HOST:PORT`, `unix:PATH`, `file:PATH`."""
+    """`waitFor` as in supervise.go: `tcp:HOST:PORT`, `unix:PATH`, `file:PATH`, `https://URL`."""
 
     name: str
     argv: list[str]
@@ -46,7 +48,7 @@ def workers(site: Site, *, images_ready: pathlib.Path) -> list[Program]:
         _scheduler(site),
         _containerd(site),
         _kubelet(site, images_ready=images_ready),
-        site.program("kube-proxy", f"--config={site.where.conf / 'kube-proxy.json'}", wait_for=(_API,)),
+        site.program("kube-proxy", f"--config={site.where.conf / 'kube-proxy.json'}", wait_for=(_API_READY,)),
         _provisioner(site),
         _registry(site),
     ]
@@ -106,7 +108,7 @@ def _controller_manager(site: Site) -> Program:
         "--kube-api-qps=200",
         "--kube-api-burst=400",
         f"--cert-dir={site.where.run / 'controller-manager-certs'}",
-        wait_for=(_API,),
+        wait_for=(_API_READY,),
     )
 
 
@@ -119,13 +121,14 @@ def _scheduler(site: Site) -> Program:
         f"--authorization-kubeconfig={kubeconfig}",
         "--leader-elect=false",
         f"--cert-dir={site.where.run / 'scheduler-certs'}",
-        wait_for=(_API,),
+        wait_for=(_API_READY,),
     )
 
 
 def _containerd(site: Site) -> Program:
     config = site.where.conf / "containerd.toml"
-    return Program(name="containerd", argv=["/usr/bin/containerd", "--config", str(config), "--log-level", "warn"])
+    program = shutil.which("containerd") or "/usr/bin/containerd"
+    return Program(name="containerd", argv=[program, "--config", str(config), "--log-level", "warn"])
 
 
 def _kubelet(site: Site, *, images_ready: pathlib.Path) -> Program:
@@ -148,7 +151,7 @@ def _provisioner(site: Site) -> Program:
         f"--kubeconfig={site.pki('provisioner.kubeconfig')}",
         f"--root={site.where.run / 'volumes'}",
         f"--node={site.net.name}",
-        wait_for=(_API,),
+        wait_for=(_API_READY,),
     )
 
 

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"crypto/tls"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,12 +20,21 @@ const (
 	lookEvery   = 50 * time.Millisecond
 )
 
+// probe only learns whether a part of this node is ready: whom it asks does not matter.
+var probe = &http.Client{
+	Timeout: time.Second,
+	Transport: &http.Transport{
+		DisableKeepAlives: true,
+		TLSClientConfig:   &tls.Config{InsecureSkipVerify: true},
+	},
+}
+
 // program is one part of the node.
 type program struct {
 	Name    string            `json:"name"`
 	Argv    []string          `json:"argv"`
 	Env     map[string]string `json:"env"`
-	WaitFor []string          `json:"waitFor"` // tcp:HOST:PORT, unix:PATH or file:PATH, all needed before each start
+	WaitFor []string          `json:"waitFor"` // tcp:HOST:PORT, unix:PATH, file:PATH or https:URL, all before each start
 	Once    bool              `json:"once"`    // not started again after exit code 0
 }
 
@@ -135,9 +146,17 @@ func await(condition string) {
 
 func met(condition string) bool {
 	kind, target, _ := strings.Cut(condition, ":")
-	if kind == "file" {
+	switch kind {
+	case "file":
 		_, err := os.Stat(target)
 		return err == nil
+	case "https":
+		answer, err := probe.Get(condition)
+		if err != nil {
+			return false
+		}
+		answer.Body.Close()
+		return answer.StatusCode == http.StatusOK
 	}
 	connection, err := net.DialTimeout(kind, target, time.Second)
 	if err != nil {

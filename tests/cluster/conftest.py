@@ -1,0 +1,81 @@
+"""One running sandbox for all tests, a fresh namespace for each."""
+
+import contextlib
+import os
+import pathlib
+import subprocess
+import threading
+import uuid
+from collections.abc import Iterator
+from typing import Protocol
+
+import pytest
+
+from k8s_ee_sandbox import artifacts, cluster, progress
+
+_PATIENCE = 120.0
+
+
+class Kubectl(Protocol):
+    def __call__(self, *args: str, stdin: str = "", timeout: float = _PATIENCE, check: bool = True) -> str: ...
+
+
+def kubectl_for(kubeconfig: pathlib.Path) -> Kubectl:
+    program = artifacts.ensure("kubectl", progress=progress.Progress())["kubectl"]
+
+    def run(*args: str, stdin: str = "", timeout: float = _PATIENCE, check: bool = True) -> str:
+        done = subprocess.run(
+            [program, f"--kubeconfig={kubeconfig}", *args],
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+        if check and done.returncode != 0:
+            raise AssertionError(f"kubectl {' '.join(args)}: {done.stderr.strip()}")
+        return done.stdout if check else done.stdout + done.stderr
+
+    return run
+
+
+def first_seen(kubeconfig: pathlib.Path, *args: str, timeout: float = 30) -> str:
+    """The first line that `kubectl … --watch` prints. Raises AssertionError if there is none in time."""
+    program = artifacts.ensure("kubectl", progress=progress.Progress())["kubectl"]
+    command = [program, f"--kubeconfig={kubeconfig}", *args, "--watch"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as watch:
+        killer = threading.Timer(timeout, watch.kill)
+        killer.start()
+        assert watch.stdout is not None
+        line = watch.stdout.readline()
+        killer.cancel()
+        watch.kill()
+    assert line, f"kubectl {' '.join(args)} saw nothing within {timeout:.0f} s"
+    return line
+
+
+@pytest.fixture(scope="session")
+def sandbox() -> cluster.Sandbox:
+    """Left running: the next run starts in half a second."""
+    return cluster.up(os.environ.get("K8S_EE_SANDBOX", "test"), "node", progress.Progress())
+
+
+@pytest.fixture(scope="session")
+def kubectl(sandbox: cluster.Sandbox) -> Kubectl:
+    return kubectl_for(sandbox.kubeconfig)
+
+
+@pytest.fixture(scope="session")
+def image_base() -> pathlib.Path:
+    return artifacts.ensure("image-base", progress=progress.Progress())["image-base"]
+
+
+@pytest.fixture
+def namespace(kubectl: Kubectl) -> Iterator[str]:
+    """Pod Security `restricted` is enforced. Deleted without waiting."""
+    name = f"test-{uuid.uuid4().hex[:10]}"
+    kubectl("create", "namespace", name)
+    kubectl("label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted")
+    yield name
+    with contextlib.suppress(AssertionError):
+        kubectl("delete", "namespace", name, "--wait=false", "--ignore-not-found")
