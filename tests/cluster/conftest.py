@@ -42,7 +42,7 @@ def kubectl_for(kubeconfig: pathlib.Path) -> Kubectl:
 def first_seen(kubeconfig: pathlib.Path, *args: str, timeout: float = 30) -> str:
     """The first line that `kubectl … --watch` prints. Raises AssertionError if there is none in time."""
     program = artifacts.ensure("kubectl", progress=progress.Progress())["kubectl"]
-    command = [program, f"--kubeconfig={kubeconfig}", *args, "--watch"]
+    command = [str(program), f"--kubeconfig={kubeconfig}", *args, "--watch"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as watch:
         killer = threading.Timer(timeout, watch.kill)
         killer.start()

@@ -77,7 +77,7 @@ def _kill(*programs: str) -> None:
 def before() -> Traces:
     cluster.down(_NAME, progress.Progress())
     found = _traces()
-    assert not (found.processes or found.links or found.namespaces or found.mounts or found.routes or found.cgroups)
+    assert [*found.processes, *found.links, *found.namespaces, *found.mounts, *found.routes, *found.cgroups] == []
     return found
 
 

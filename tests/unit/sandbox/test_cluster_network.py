@@ -1,0 +1,31 @@
+import itertools
+
+import pytest
+
+from k8s_ee_sandbox import errors, network, state
+
+_ALL = [network.Network(name="x", slot=slot) for slot in range(network.SLOTS)]
+
+
+def test_no_two_sandboxes_share_an_address() -> None:
+    ranges = [part for net in _ALL for part in (net.links, net.pods, net.services)]
+    assert not [pair for pair in itertools.combinations(ranges, 2) if pair[0].overlaps(pair[1])]
+
+
+@pytest.mark.parametrize("net", [_ALL[0], _ALL[-1]])
+def test_addresses_lie_in_their_ranges(net: network.Network) -> None:
+    assert net.node_pods.subnet_of(net.pods)
+    assert str(net.services).startswith("10.211.")
+    assert {net.node, net.host, net.internet, net.node_outside} < {str(address) for address in net.links}
+    assert (net.api_service, net.dns_service) == (str(net.services[1]), str(net.services[10]))
+
+
+def test_the_longest_name_fits_into_a_link_name() -> None:
+    name = state.place("a23456789012").name
+    assert len(network.Network(name=name, slot=0).link) <= 15
+
+
+@pytest.mark.parametrize("name", ["", "a234567890123", "Upper", "-a", "a-", "a_b", "1a", "../x", "dev-inet"])
+def test_a_name_that_could_not_be_a_link_is_refused(name: str) -> None:
+    with pytest.raises(errors.SandboxError, match="can't be the name of a sandbox"):
+        state.place(name)
