@@ -21,7 +21,9 @@ def leftovers() -> dict[str, collections.Counter[str]]:
         "links": collections.Counter(_lines("ip", "-o", "link", field=1)),
         "network namespaces": collections.Counter(_lines("ip", "netns", field=0)),
         "routes": collections.Counter(_lines("ip", "route", field=0)),
-        "iptables rules": collections.Counter(_lines("iptables-save", "-t", "filter") + _lines("iptables-save", "-t", "nat")),
+        "iptables rules": collections.Counter(
+            _lines("iptables-save", "-t", "filter") + _lines("iptables-save", "-t", "nat")
+        ),
         "cgroups": collections.Counter(
             str(one) for one in pathlib.Path("/sys/fs/cgroup").rglob("*") if one.is_dir() and "k8s-ee" in one.name
         ),

@@ -11,7 +11,7 @@ import yaml
 from k8s_ee import resources
 from k8s_ee_sandbox import cluster, errors
 
-OWNER_ID = 1000
+OWNER_ID = 77
 PULL_SECRET = "sandbox-registry"
 _NAMESPACE = "k8s-ee-system"
 _IDENTITY = "k8s-ee-ci"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import sys
 import traceback
@@ -11,6 +12,8 @@ import click
 
 from k8s_ee import cli, errors, outcome, report
 from k8s_ee.commands import reporting
+
+_BUG = "please report it with the output of the same command and --debug"
 
 
 def main() -> NoReturn:
@@ -31,15 +34,17 @@ def _execute(run: cli.Run, arguments: list[str]) -> int:
         return errors.InputError.exit_code
     except click.Abort:
         return 130
+    except Exception as error:  # a bug of ours: said as one, with a way to show it to us
+        return _failed(run, errors.K8sEEError(f"this is a bug: {type(error).__name__}: {error}", hint=_BUG), error)
     if isinstance(result, outcome.Outcome):
         _print(run, result)
         reporting.publish(run.session, result)
     return 0
 
 
-def _failed(run: cli.Run, error: errors.K8sEEError) -> int:
+def _failed(run: cli.Run, error: errors.K8sEEError, cause: Exception | None = None) -> int:
     if run.debug:
-        traceback.print_exception(error)
+        traceback.print_exception(cause or error)
     result = reporting.failure(run.session, error, command=run.command)
     _print(run, result)
     reporting.publish(run.session, result)
@@ -47,10 +52,10 @@ def _failed(run: cli.Run, error: errors.K8sEEError) -> int:
 
 
 def _print(run: cli.Run, result: outcome.Outcome) -> None:
-    if run.output == "json":
-        click.echo(report.as_json(result))
-    else:
-        click.echo(report.text(result, colour=sys.stdout.isatty()), err=result.failure is not None)
+    shown = report.as_json(result) if run.output == "json" else report.text(result, colour=sys.stdout.isatty())
+    quiet = run.session.runner.foreign_output() if run.session else contextlib.nullcontext()
+    with quiet:  # log lines and branch names are somebody else's words
+        click.echo(shown, err=result.failure is not None and run.output != "json")
 
 
 def _interrupt(number: int, _frame: object) -> NoReturn:

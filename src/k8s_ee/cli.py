@@ -54,7 +54,10 @@ _COMMON = (
 )
 _CONFIG = (
     option(
-        "--config-path", type=click.Path(path_type=pathlib.Path), default="k8s-ee.yaml", show_default=True,
+        "--config-path",
+        type=click.Path(path_type=pathlib.Path),
+        default="k8s-ee.yaml",
+        show_default=True,
         help="The environment's description.",
     ),
     option("--platform-file", type=click.Path(path_type=pathlib.Path), help="Platform settings from a file."),
@@ -234,13 +237,12 @@ def status(ctx: session.Session) -> outcome.Outcome:
     return commands.status(ctx)
 
 
-@command("list", _CLUSTER)
-@option("--repository", default="", help="Only those of OWNER/NAME.")
-def list_environments(ctx: session.Session, repository: str) -> outcome.Outcome:
-    """List every environment of the cluster."""
+@command("list", (option("--repository", help="Only those of OWNER/NAME."),), _CLUSTER)
+def list_environments(ctx: session.Session) -> outcome.Outcome:
+    """List every environment of the cluster, or of one repository."""
     from k8s_ee.commands import inspect as commands
 
-    return commands.list_environments(ctx, repository=repository)
+    return commands.list_environments(ctx)
 
 
 @command("logs", _FACTS, _CLUSTER)
@@ -251,6 +253,15 @@ def logs(ctx: session.Session, component: str, lines: int) -> outcome.Outcome:
     from k8s_ee.commands import inspect as commands
 
     return commands.logs(ctx, component=component, lines=lines)
+
+
+@command("report", _FACTS)
+@option("--needs", required=True, help="The `needs` context of the calling job, as JSON.")
+def report_jobs(ctx: session.Session, needs: str) -> outcome.Outcome:
+    """Write into the pull request what failed in jobs that can't write there themselves."""
+    from k8s_ee.commands import jobs as commands
+
+    return commands.report(ctx, needs=needs)
 
 
 @main.command("completion")

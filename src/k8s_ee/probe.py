@@ -60,9 +60,7 @@ def _endpoint(target: environment.Environment, address: str) -> tuple[str, int]:
     return host, int(port) if port else default
 
 
-def _connection(
-    target: environment.Environment, *, host: str, port: int, timeout: float
-) -> http.client.HTTPConnection:
+def _connection(target: environment.Environment, *, host: str, port: int, timeout: float) -> http.client.HTTPConnection:
     if target.scheme == "http":
         return http.client.HTTPConnection(host, port, timeout=timeout)
     return _NamedHTTPSConnection(host, port, timeout=timeout, server_name=target.host)

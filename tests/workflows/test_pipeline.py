@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import yaml
-from k8s_ee_sandbox import cluster
 
+from k8s_ee_sandbox import cluster
 from tests import world
 from tests.workflows import harness
 
@@ -89,7 +89,9 @@ def test_the_life_of_a_pull_request(pull_request: world.World, kubectl: Kubectl)
     assert visitor.commits == [first, second]
     assert visitor.asked > 50
 
-    third = pull_request.push(config={"app": {"port": 4000, "command": ["python3", "-c", "raise SystemExit('no way')"]}})
+    third = pull_request.push(
+        config={"app": {"port": 4000, "command": ["python3", "-c", "raise SystemExit('no way')"]}}
+    )
     with Visitor(pull_request) as visitor:
         failed = pull_request.run("synchronize")
     assert failed.jobs["deploy"] == "failure"

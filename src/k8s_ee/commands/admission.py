@@ -25,10 +25,10 @@ def without_platform(ctx: session.Session) -> str:
     return _judge(ctx, _seen(ctx), _without_list(ctx))
 
 
-def obsolete(ctx: session.Session) -> str:
-    """After a deploy: empty, or why nobody wants it any more (the pull request was closed, or has another head)."""
+def obsolete(ctx: session.Session) -> trust.Deny | None:
+    """After a deploy: why nobody wants it any more (the pull request was closed, or has another head)."""
     decision = _decide(ctx, _seen(ctx), ctx.platform)
-    return decision.reason if isinstance(decision, trust.Deny) and decision.kind in {"closed", "superseded"} else ""
+    return decision if isinstance(decision, trust.Deny) and decision.kind in {"closed", "superseded"} else None
 
 
 def may_destroy(ctx: session.Session) -> str:

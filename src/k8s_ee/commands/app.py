@@ -8,7 +8,7 @@ from typing import Any
 
 from k8s_ee import environment, errors, helm, outcome, plan, probe
 from k8s_ee.cluster import waiting
-from k8s_ee.commands import admission, databases, session
+from k8s_ee.commands import admission, cleanup, databases, reporting, session
 
 Manifest = dict[str, Any]
 
@@ -22,6 +22,7 @@ def deploy_app(ctx: session.Session, *, image: str) -> outcome.Outcome:
     databases.require_namespace(ctx)
     check_image(ctx, image)
     started = time.monotonic()
+    reporting.begin(ctx, "deploy-app", phase="app")
     if ctx.options.dry_run:
         return ctx.result("deploy-app", "planned", outputs={"url": ctx.target().url})
     release = render(ctx, image=image)
@@ -39,7 +40,8 @@ def check_image(ctx: session.Session, image: str) -> None:
     if not any(image.startswith(f"{prefix.rstrip('/')}/") for prefix in ctx.platform.registries):
         allowed = ", ".join(ctx.platform.registries) or "none"
         raise errors.Refused(
-            f"images may not come from {image.split('@')[0]}", hint=f"platform settings allow: {allowed} (registries)"
+            f"images may not come from {image.split('@', maxsplit=1)[0]}",
+            hint=f"platform settings allow: {allowed} (registries)",
         )
 
 
@@ -65,7 +67,7 @@ def migrate(ctx: session.Session, release: tuple[Manifest, ...]) -> None:
 
 
 def roll_out(ctx: session.Session, release: tuple[Manifest, ...]) -> None:
-    """Everything but the Ingress, until only this commit serves; then the Ingress; then what is no longer needed goes."""
+    """Everything but the Ingress, until only this commit serves; then the Ingress; then what is not needed any more."""
     namespace, target = ctx.target().namespace, ctx.target()
     previous = ctx.cluster.get("Deployment", plan.APP, namespace)
     with ctx.phase("rollout"):
@@ -81,7 +83,7 @@ def roll_out(ctx: session.Session, release: tuple[Manifest, ...]) -> None:
 
 
 def finish(ctx: session.Session, *, command: str, started: float) -> outcome.Outcome:
-    """Asks the link, writes on the namespace what was proven, and says so. Raises NotReady if the link does not answer."""
+    """Asks the link, writes on the namespace what was proven, and says so. Raises NotReady if it does not answer."""
     target = ctx.target()
     verified_from = _reachable(ctx) if ctx.config.ingress.enabled else "cluster"
     assert ctx.observed is not None  # noqa: S101 - every deploy passed require_namespace or fence
@@ -97,7 +99,21 @@ def finish(ctx: session.Session, *, command: str, started: float) -> outcome.Out
         "sha": target.head_sha,
         "namespace": target.namespace,
     }
-    return ctx.result(command, "ready", outputs=outputs, serving_sha=target.head_sha, verified_from=verified_from)
+    return _unless_obsolete(ctx) or ctx.result(
+        command, "ready", outputs=outputs, serving_sha=target.head_sha, verified_from=verified_from
+    )
+
+
+def _unless_obsolete(ctx: session.Session) -> outcome.Outcome | None:
+    """A run that finds its pull request closed in the end cleans up after itself: the close may have come too early."""
+    decision = admission.obsolete(ctx)
+    if decision is None:
+        return None
+    if decision.kind == "closed":
+        ctx.notes.append("the pull request was closed while it was being deployed")
+        return cleanup.cleanup(ctx, project=ctx.config.project)
+    ctx.notes.append(decision.reason)
+    return None
 
 
 def _reachable(ctx: session.Session) -> str:

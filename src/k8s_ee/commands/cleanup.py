@@ -59,12 +59,7 @@ def _result(
         "left-over": json.dumps([item for one in receipts for item in one.left]),
     }
     gone = {
-        "environments": [{"namespace": one.namespace, "uid": one.uid, "comment": _comment(one)} for one in found],
+        "environments": [{"namespace": one.namespace, "uid": one.uid} for one in found],
         "volumes": [volume for one in receipts for volume in one.volumes],
     }
     return ctx.result("cleanup", state, outputs=outputs, data=gone)
-
-
-def _comment(one: environment.Observed) -> int:
-    value = one.annotations.get(environment.COMMENT_ID, "")
-    return int(value) if value.isascii() and value.isdigit() else 0

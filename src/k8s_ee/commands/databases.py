@@ -61,7 +61,9 @@ def wait(ctx: session.Session) -> None:
             ctx.cluster,
             ctx.target().namespace,
             workloads,
-            deadline=min(ctx.deadline, time.monotonic() + max(one.startup_seconds for one in ctx.config.databases) + 30),
+            deadline=min(
+                ctx.deadline, time.monotonic() + max(one.startup_seconds for one in ctx.config.databases) + 30
+            ),
             progress=ctx.say,
             redact=ctx.redactor.redact,
         )

@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from k8s_ee import environment, errors, outcome, plan
 from k8s_ee import cluster as kube
+from k8s_ee import environment, errors, outcome, plan
 from k8s_ee.commands import session
 
 
-def list_environments(ctx: session.Session, *, repository: str = "") -> outcome.Outcome:
-    found = [one for one in kube.environments(ctx.cluster) if not repository or one.repository == repository]
+def list_environments(ctx: session.Session) -> outcome.Outcome:
+    wanted = ctx.settings.repository
+    found = [one for one in kube.environments(ctx.cluster) if not wanted or one.repository == wanted]
     return ctx.result("list", "listed", data={"environments": [_row(one) for one in found]})
 
 

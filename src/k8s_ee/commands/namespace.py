@@ -8,7 +8,7 @@ from typing import Any
 
 from k8s_ee import environment, errors, outcome, plan
 from k8s_ee.cluster import namespaces, pool
-from k8s_ee.commands import admission, session
+from k8s_ee.commands import admission, reporting, session
 
 FENCE = "k8s-ee-fence"
 
@@ -18,6 +18,7 @@ def create_namespace(ctx: session.Session) -> outcome.Outcome:
     if refusal:
         return ctx.skipped("create-namespace", refusal)
     ensured = fence(ctx)
+    reporting.begin(ctx, "create-namespace", phase="namespace")
     outputs = {
         "namespace": ctx.target().namespace,
         "created": str(ensured.created).lower(),

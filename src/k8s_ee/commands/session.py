@@ -9,10 +9,18 @@ import functools
 import pathlib
 import time
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
-from k8s_ee import cluster as kube
-from k8s_ee import config, environment, errors, github, outcome, redact, runner, settings
+from k8s_ee import config as configs
+from k8s_ee import environment as environments
+from k8s_ee import errors, outcome, redact, runner, settings
 from k8s_ee.config import model
+
+if TYPE_CHECKING:
+    from k8s_ee import cluster as clusters
+    from k8s_ee import github as githubs
+
+# The clients are imported when they are first used: `validate` is run on every push and needs neither.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,36 +45,40 @@ class Session:
     now: Callable[[], datetime.datetime] = lambda: datetime.datetime.now(datetime.UTC)
     phases: list[outcome.Phase] = dataclasses.field(default_factory=list)
     notes: list[str] = dataclasses.field(default_factory=list)
-    environment: environment.Environment | None = None
-    observed: environment.Observed | None = None
+    environment: environments.Environment | None = None
+    observed: environments.Observed | None = None
     _started: float = dataclasses.field(default_factory=time.monotonic)
 
     @functools.cached_property
-    def cluster(self) -> kube.Cluster:
-        return kube.connect(self.settings.connection, dry_run=self.options.dry_run)
+    def cluster(self) -> clusters.Cluster:
+        from k8s_ee import cluster as clusters
+
+        return clusters.connect(self.settings.connection, dry_run=self.options.dry_run)
 
     @functools.cached_property
-    def github(self) -> github.GitHub | None:
+    def github(self) -> githubs.GitHub | None:
         """None without a token, and in a dry run, which sends GitHub nothing."""
-        return github.GitHub(self.settings) if self.settings.token and not self.options.dry_run else None
+        from k8s_ee import github as githubs
+
+        return githubs.GitHub(self.settings) if self.settings.token and not self.options.dry_run else None
 
     @functools.cached_property
     def config(self) -> model.Config:
-        return config.read(self.options.config_path)
+        return configs.read(self.options.config_path)
 
     @functools.cached_property
     def platform(self) -> model.Platform:
         """The `--platform-file`, else the ConfigMap of the cluster. Raises ConfigError, ClusterUnavailable, Refused."""
         if self.options.platform_file:
             path = self.options.platform_file
-            return config.load_platform(config.read_text(path), path=str(path))
+            return configs.load_platform(configs.read_text(path), path=str(path))
         found = self.cluster.get("ConfigMap", "k8s-ee-platform", "k8s-ee-system")
         if found is None:
             raise errors.InputError(
                 "the cluster has no platform settings (ConfigMap k8s-ee-system/k8s-ee-platform)",
                 hint="a platform engineer installs them once: kubectl apply -k k8s/platform; or give --platform-file",
             )
-        return config.load_platform(found.get("data", {}).get("platform.yaml", ""), path="ConfigMap k8s-ee-platform")
+        return configs.load_platform(found.get("data", {}).get("platform.yaml", ""), path="ConfigMap k8s-ee-platform")
 
     @property
     def deadline(self) -> float:
@@ -89,9 +101,10 @@ class Session:
         for value in values:
             self.runner.mask(value)
 
-    def target(self) -> environment.Environment:
+    def target(self) -> environments.Environment:
         """The environment of this pull request. Raises InputError for missing facts, ConfigError for a bad file."""
         if self.environment is None:
+            configs.check_fit(self.config, self.platform)
             self.environment = identify(self.settings, project=self.config.project, platform=self.platform)
         return self.environment
 
@@ -103,13 +116,16 @@ class Session:
     def result(self, command: str, state: outcome.State, **more: object) -> outcome.Outcome:
         base = outcome.Outcome(command=command, state=state, environment=self.environment, phases=tuple(self.phases))
         return dataclasses.replace(
-            base, notes=tuple(self.notes), dry_run=self.options.dry_run, **more  # type: ignore[arg-type]
+            base,
+            notes=tuple(self.notes),
+            dry_run=self.options.dry_run,
+            **more,  # type: ignore[arg-type]
         )
 
 
 def identify(
-    facts: settings.Settings, *, project: environment.ProjectId, platform: model.Platform
-) -> environment.Environment:
+    facts: settings.Settings, *, project: environments.ProjectId, platform: model.Platform
+) -> environments.Environment:
     """Raises InputError naming every fact that neither the event nor an option gives."""
     missing = [
         option
@@ -126,7 +142,7 @@ def identify(
             f"which pull request? {', '.join(missing)} not given",
             hint="in a workflow they come from the pull_request event; elsewhere give them as options",
         )
-    return environment.Environment(
+    return environments.Environment(
         project=project,
         number=facts.number,
         repository=facts.repository,

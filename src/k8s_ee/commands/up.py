@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from k8s_ee import outcome, plan
 from k8s_ee.cluster import pool
-from k8s_ee.commands import admission, app, databases, namespace, session
+from k8s_ee.commands import admission, app, databases, namespace, reporting, session
 
 
 def up(ctx: session.Session, *, image: str) -> outcome.Outcome:
@@ -21,6 +21,7 @@ def up(ctx: session.Session, *, image: str) -> outcome.Outcome:
     namespace.fence(ctx)
     if ctx.options.dry_run:
         return ctx.result("up", "planned", data={"plan": plan.summary(ctx.target(), ctx.config, ctx.platform)})
+    reporting.begin(ctx, "up", phase="databases")
     release = app.render(ctx, image=image)
     with ctx.phase("databases"):
         # Pods wait for the databases by themselves, in an init container. Started together with them, their images

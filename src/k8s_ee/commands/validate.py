@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 
 from k8s_ee import environment, errors, outcome
-from k8s_ee.commands import session
+from k8s_ee.commands import admission, session
 
 # `plan` and `helm` are imported where they are used: `validate` is run on every push and must start fast.
 
@@ -22,6 +23,10 @@ def validate(ctx: session.Session) -> outcome.Outcome:
         "namespace": "",
         "url": "",
     }
+    refusal = admission.without_platform(ctx) if ctx.settings.event else ""
+    if refusal:
+        ctx.notes.append(refusal)
+    outputs |= {"deploy": str(not refusal).lower(), "reason": refusal}
     if ctx.settings.number:
         outputs["namespace"] = environment.namespace_name(config.project, ctx.settings.number)
     if not ctx.options.platform_file:
@@ -40,6 +45,7 @@ def _with_plan(ctx: session.Session, outputs: dict[str, str]) -> outcome.Outcome
 def render(ctx: session.Session, *, image: str) -> outcome.Outcome:
     """Every manifest a deploy would apply, in its order. Secrets are not among them: they are made in the cluster."""
     from k8s_ee import helm, plan
+    from k8s_ee.cluster import pool
 
     if not ctx.options.platform_file:
         raise errors.InputError("render needs --platform-file", hint="it talks to no cluster; take the platform's file")
@@ -47,12 +53,8 @@ def render(ctx: session.Session, *, image: str) -> outcome.Outcome:
     secrets = {one.engine: plan.ENGINES[one.engine].secret for one in config.databases}
     components = [plan.database(target, one, platform, secret=secrets[one.engine]) for one in config.databases]
     components.append(plan.app(target, config, platform, image=image, database_secrets=secrets))
-    rendered = session.side_by_side(
-        *(
-            lambda one=one: helm.render(one, namespace=target.namespace, kube_version=helm.OLDEST_KUBERNETES)
-            for one in components
-        )
-    )
+    render_one = functools.partial(helm.render, namespace=target.namespace, kube_version=helm.OLDEST_KUBERNETES)
+    rendered = pool.side_by_side([functools.partial(render_one, one) for one in components])
     manifests = [plan.namespace(target, config, platform), *plan.fence(target, config, platform)]
-    manifests += [manifest for component in rendered for manifest in component]  # type: ignore[attr-defined]
+    manifests += [manifest for component in rendered for manifest in component]
     return ctx.result("render", "planned", data={"manifests": manifests})
