@@ -11,7 +11,7 @@ from typing import Any
 from k8s_ee.config import document, problems, scalars
 
 _TYPES = {"string": "text", "integer": "a whole number", "number": "a number", "boolean": "true or false"}
-_TYPES |= {"object": "a map of keys and values", "array": "a list"}
+_TYPES |= {"object": "a map", "array": "a list"}
 _LONGEST = 200
 
 
@@ -55,7 +55,7 @@ def _bounds(kind: str, rule: Mapping[str, Any]) -> str:
     if kind == "integer" and "minimum" in rule:
         return f" not below {rule['minimum']}"
     if kind == "object" and rule.get("properties"):
-        count = "exactly one" if rule.get("maxProperties") == 1 else "keys"
+        count = "exactly one" if rule.get("maxProperties") == 1 else "some"
         return f" with {count} of {', '.join(rule['properties'])}"
     return ""
 

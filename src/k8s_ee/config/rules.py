@@ -23,7 +23,7 @@ class Finding(NamedTuple):
 
 
 def check(config: model.Config, found: problems.Problems) -> None:
-    for rule in (_resources, _environment, _files, _databases, _metrics):
+    for rule in (_resources, _environment, _files, _databases):
         add(rule(config), config, found)
 
 
@@ -88,16 +88,6 @@ def _files(config: model.Config) -> Iterator[Finding]:
 def _databases(config: model.Config) -> Iterator[Finding]:
     for database in config.databases:
         yield from _sized(config, f"databases.{database.engine}.storage", database.storage, least=_SMALLEST_STORAGE)
-
-
-def _metrics(config: model.Config) -> Iterator[Finding]:
-    if config.metrics.enabled and not config.app.metrics_path:
-        yield Finding(
-            "metrics.enabled",
-            "`metrics.enabled` is true, but `app.metricsPath` is not given",
-            "say where they are: `metricsPath: /metrics`",
-            about="app.metricsPath",
-        )
 
 
 def check_platform(platform: model.Platform, found: problems.Problems, marks: dict[str, problems.Mark]) -> None:

@@ -90,10 +90,6 @@ def test_a_folder_that_is_listed_twice_is_refused() -> None:
     assert reading.app("writableDirs: [/a, /b, /a]").message == "`writableDirs`: `/a` is listed twice"
 
 
-def test_metrics_need_a_path() -> None:
-    assert "`app.metricsPath` is not given" in reading.app("metrics: {enabled: true}").message
-
-
 @pytest.mark.parametrize(
     ("text", "message", "hint"),
     [
