@@ -1,0 +1,3 @@
+"""The only door to GitHub. Its library is imported when the first request is made, not before."""
+
+from k8s_ee.github.client import GitHub as GitHub
