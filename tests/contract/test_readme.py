@@ -1,0 +1,62 @@
+"""The README promises what there is: its files are the example's, its commands and its links exist."""
+
+from __future__ import annotations
+
+import pathlib
+import re
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+GUESTBOOK = ROOT / "examples" / "guestbook"
+DOCUMENTS = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *GUESTBOOK.glob("*.md")]
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def commands(text: str) -> set[str]:
+    """What `make` is called with, in code and in prose."""
+    code = "\n".join(re.findall(r"`([^`\n]+)`", text) + [body for kind, body in FENCE.findall(text) if kind == "sh"])
+    return set(re.findall(r"\bmake ([a-z][a-z-]*)", code))
+
+
+@pytest.mark.parametrize("path", ["k8s-ee.yaml", ".github/workflows/preview.yml"])
+def test_the_quick_start_is_the_examples_own_file(path: str) -> None:
+    quoted = re.search(
+        rf"<!-- the same as examples/guestbook/{re.escape(path)} -->\n```yaml\n(.*?)```\n", README, re.DOTALL
+    )
+    assert quoted, f"README.md does not quote examples/guestbook/{path}"
+    assert quoted[1] == (GUESTBOOK / path).read_text()
+
+
+def test_the_readme_promises_two_make_commands_and_they_exist() -> None:
+    assert commands(README) == {"demo", "test"}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_make_command_that_is_named_exists(document: pathlib.Path) -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert commands(document.read_text()) <= targets
+
+
+def test_what_is_tested_in_ci_is_the_readmes_test_command() -> None:
+    assert "make test" in (ROOT / ".ci" / "run").read_text()
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_link_inside_the_repository_leads_somewhere(document: pathlib.Path) -> None:
+    broken = []
+    for target in re.findall(r"\]\(([^)\s]+)\)", FENCE.sub("", document.read_text())):
+        path, _, anchor = target.partition("#")
+        if re.match(r"[a-z]+:", target):
+            continue
+        found = document.parent / path if path else document
+        if not found.exists() or (anchor and anchor not in anchors(found.read_text())):
+            broken.append(target)
+    assert not broken
+
+
+def anchors(text: str) -> set[str]:
+    """As GitHub makes them from headings."""
+    headings = re.findall(r"^#+ (.+)$", FENCE.sub("", text), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
