@@ -27,8 +27,7 @@
     - secretRef:
         name: {{ required (printf "databases: %s needs auth.existingSecret, the Secret with its variables" .name) .auth.existingSecret }}
   resources:
-    requests: {cpu: 10m, memory: 16Mi}
-    limits: {cpu: 200m, memory: 64Mi}
+    {{- toYaml $.Values.waiting.resources | nindent 4 }}
   securityContext:
     runAsUser: {{ .runAsUser }}
     {{- include "k8s-ee-lib.containerSecurity" $ | nindent 4 }}

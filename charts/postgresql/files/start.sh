@@ -18,7 +18,7 @@ check_versions() {
         [ "$data" = "$have" ] || fail "the volume holds a database of PostgreSQL $data, which PostgreSQL $have can't" \
             "read: go back to version $data, or give the data up (destroy the environment) to begin with $have"
     fi
-    [ -z "${WANTED_VERSION:-}" ] || [ "$WANTED_VERSION" = "$have" ] ||
+    [ -z "${WANTED_VERSION:-}" ] || [ "${WANTED_VERSION%%.*}" = "$have" ] ||
         fail "version $WANTED_VERSION of PostgreSQL is asked for, but the image has $have"
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from k8s_ee import environment, errors
+from k8s_ee import environment
 from k8s_ee.config import model
 from k8s_ee.plan import components, engines
 
@@ -21,8 +21,7 @@ def app(
     image: str,
     database_secrets: Mapping[str, str],
 ) -> components.Component:
-    """`database_secrets`: name of the credentials Secret of each enabled engine. Raises ConfigError as `check` does."""
-    check(config, platform)
+    """`database_secrets`: name of the credentials Secret of each enabled engine."""
     values: dict[str, Any] = {
         **components.common_values(target, platform),
         "image": image,
@@ -32,32 +31,16 @@ def app(
         "resources": components.resources(config.resources),
         "env": dict(config.env) | facts(target, config),
         "envFrom": [_reference(one) for one in config.env_from],
-        "writableDirs": [path for path in dict.fromkeys(config.writable_dirs) if path.rstrip("/") != "/tmp"],  # noqa: S108
+        "writableDirs": [path for path in config.writable_dirs if path != "/tmp"],  # noqa: S108 - always there
         "databases": [_awaited(one, platform, secret=database_secrets[one.engine]) for one in config.databases],
+        "waiting": {"resources": components.resources(engines.WAITING)},
         "ingress": _ingress(target, config, platform),
     }
     return components.Component(name=APP, chart=APP, values=values, manager=APP_MANAGER)
 
 
-def check(config: model.Config, platform: model.Platform) -> None:
-    """Raises ConfigError for a pull secret taken as environment variables: the app would have the platform's login."""
-    problems = tuple(
-        errors.Problem(
-            path=config.path,
-            line=config.lines.get("envFrom", 0),
-            column=1,
-            message=f"envFrom may not name {one.name!r}: images are pulled with it",
-            hint="name a Secret of your own",
-        )
-        for one in config.env_from
-        if one.kind == "secretRef" and one.name in platform.image_pull_secrets
-    )
-    if problems:
-        raise errors.ConfigError(problems)
-
-
 def facts(target: environment.Environment, config: model.Config) -> dict[str, str]:
-    """What every app is told about itself. These win over `env`: a pod that believes in another port is never ready."""
+    """What every app is told about itself; `env` can't name these."""
     return {
         "PORT": str(config.app.port),
         "PR_NUMBER": str(target.number),

@@ -41,6 +41,13 @@ class Engine:
         return f"data-{self.name}-0"
 
 
+WAITING = model.Resources(
+    requests=model.Quantities(cpu="10m", memory="16Mi"),
+    limits=model.Quantities(cpu="200m", memory="64Mi"),
+)
+"""Of each container in which the app's pods wait for a database."""
+
+
 def _postgresql(password: str) -> dict[str, str]:
     return {
         "DATABASE_URL": f"postgresql://app:{password}@postgresql:5432/app",

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import fractions
+import decimal
 from collections.abc import Iterable, Mapping
 
 from k8s_ee import environment
-from k8s_ee.config import model
-from k8s_ee.plan import components, engines, quantities
+from k8s_ee.config import model, quantities
+from k8s_ee.plan import components, engines
 
 MAX_PODS_PER_REPLICA = 2
 SURGE = 1
@@ -29,18 +29,29 @@ def shares(config: model.Config) -> tuple[Share, ...]:
 
     A pod that ends counts until it is gone, and a rollout does not wait for that: at worst all old replicas are still
     ending beside all new ones, and a surge pod of a rollout before that failed. A killed run may have left its
-    migration running beside this run's. Containers that only wait need less than the one they wait for.
+    migration running beside this run's.
     """
-    app = Share("app", MAX_PODS_PER_REPLICA * config.app.replicas + SURGE, config.resources)
-    migrations = (Share("migrate", MIGRATIONS, config.resources),) if config.app.migrate else ()
+    pod = _with_waiting(config.resources) if config.databases else config.resources
+    app = Share("app", MAX_PODS_PER_REPLICA * config.app.replicas + SURGE, pod)
+    migrations = (Share("migrate", MIGRATIONS, pod),) if config.app.migrate else ()
     databases = (Share(one.engine, 1, engines.ENGINES[one.engine].resources) for one in config.databases)
     return (app, *migrations, *databases)
+
+
+def _with_waiting(app: model.Resources) -> model.Resources:
+    """A pod counts as its app or as the container that waits before it, whichever needs more: one at a time runs."""
+
+    def larger(one: model.Quantities, other: model.Quantities) -> model.Quantities:
+        return model.Quantities(cpu=_largest([one.cpu, other.cpu]), memory=_largest([one.memory, other.memory]))
+
+    waiting = engines.WAITING
+    return model.Resources(requests=larger(app.requests, waiting.requests), limits=larger(app.limits, waiting.limits))
 
 
 def hard(config: model.Config) -> dict[str, str]:
     """`spec.hard` of the ResourceQuota. What no environment needs is zero."""
     wanted = shares(config)
-    storage = sum((quantities.parse(one.storage) for one in config.databases), start=fractions.Fraction())
+    storage = sum((quantities.parse(one.storage) for one in config.databases), start=decimal.Decimal())
     return {
         "pods": str(sum(share.count for share in wanted)),
         "requests.cpu": quantities.cpu(_sum((s.count, s.resources.requests.cpu) for s in wanted)),
@@ -72,8 +83,8 @@ def limit_range(target: environment.Environment, config: model.Config, platform:
         "default": dataclasses.asdict(default.limits),
         "defaultRequest": dataclasses.asdict(default.requests),
         "max": {
-            "cpu": quantities.largest([platform.max_cpu, default.limits.cpu, *(one.cpu for one in asked)]),
-            "memory": quantities.largest([platform.max_memory, default.limits.memory, *(one.memory for one in asked)]),
+            "cpu": _largest([platform.max_cpu, default.limits.cpu, *(one.cpu for one in asked)]),
+            "memory": _largest([platform.max_memory, default.limits.memory, *(one.memory for one in asked)]),
         },
     }
     return {
@@ -84,5 +95,9 @@ def limit_range(target: environment.Environment, config: model.Config, platform:
     }
 
 
-def _sum(counted: Iterable[tuple[int, str]]) -> fractions.Fraction:
-    return sum((count * quantities.parse(text) for count, text in counted), start=fractions.Fraction())
+def _sum(counted: Iterable[tuple[int, str]]) -> decimal.Decimal:
+    return sum((count * quantities.parse(text) for count, text in counted), start=decimal.Decimal())
+
+
+def _largest(texts: Iterable[str]) -> str:
+    return max(texts, key=quantities.parse)
