@@ -12,7 +12,7 @@ import json
 import re
 import threading
 import urllib.parse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 Manifest = dict[str, Any]
@@ -125,15 +125,18 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
     kube: Kube
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+    def log_message(self, format: str, *args: Any) -> None:
         pass
 
-    def _serve(self) -> None:
+    def _serve(self) -> None:  # noqa: PLR0911 - one way out for each kind of request
         parts = urllib.parse.urlsplit(self.path)
         query = dict(urllib.parse.parse_qsl(parts.query))
         length = int(self.headers.get("Content-Length") or 0)
         body = json.loads(self.rfile.read(length)) if length else None
         seen = Seen(self.command, parts.path, query, dict(self.headers), body)
+        if self.command == "DELETE" and body is not None:  # As the real one: a body's options are the only ones.
+            query.pop("dryRun", None)
+            query |= {"dryRun": "All"} if body.get("dryRun") else {}
         with self.kube.changed:
             self.kube.seen.append(seen)
             fault = self._fault(seen)
@@ -154,10 +157,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if query.get("watch"):
             return self._watch(collection, query)
         with self.kube.changed:
-            handler = getattr(self, f"_{self.command.lower()}")
+            handler: Callable[..., None] = getattr(self, f"_{self.command.lower()}")
             return handler(collection, match["name"], query, body)
 
-    do_GET = do_POST = do_PATCH = do_DELETE = _serve
+    do_GET = do_POST = do_PATCH = do_DELETE = _serve  # noqa: N815 - the names http.server calls
 
     def _fault(self, seen: Seen) -> Fault | None:
         for fault in self.kube.faults:
@@ -239,7 +242,6 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         shown = copy.deepcopy(manifest)
         shown["metadata"] = {
             "uid": "dry",
-            "resourceVersion": "0",
             "creationTimestamp": "2026-01-01T00:00:00Z",
             **shown["metadata"],
         }

@@ -104,10 +104,10 @@ def _remove_unadoptable(
     cluster: client.Cluster, pods: Sequence[Mapping[str, Any]], manifest: Manifest, namespace: str
 ) -> None:
     """Pods that the new selector does not match would keep their names, and so the new pods, for ever."""
-    wanted = manifest["spec"]["selector"]["matchLabels"].items() if pods else ()
+    wanted = manifest["spec"]["selector"]["matchLabels"] if pods else {}
     for pod in pods:
         metadata = pod["metadata"]
-        if not wanted <= (metadata.get("labels") or {}).items():
+        if not wanted.items() <= (metadata.get("labels") or {}).items():
             cluster.delete("Pod", metadata["name"], namespace, uid=metadata["uid"])
 
 

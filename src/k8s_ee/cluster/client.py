@@ -39,11 +39,14 @@ class Cluster:
     def __init__(self, transport_: transport.Transport, *, dry_run: bool = False) -> None:
         self._transport = transport_
         self.dry_run = dry_run
+        self._version = ""
 
     def version(self) -> str:
-        """The API server's version, for example `1.34.5`."""
-        answer = self._transport.send(transport.Request("GET", "/version", "its version"))
-        return str(answer.body.get("gitVersion", "")).removeprefix("v").split("+")[0].split("-")[0]
+        """The API server's version, for example `1.34.5`; asked once."""
+        if not self._version:
+            answer = self._transport.send(transport.Request("GET", "/version", "its version"))
+            self._version = str(answer.body.get("gitVersion", "")).removeprefix("v").split("+")[0].split("-")[0]
+        return self._version
 
     def get(self, kind: str, name: str, namespace: str | None = None) -> Manifest | None:
         """None only when the API server says that the object does not exist."""
@@ -136,7 +139,10 @@ class Cluster:
             query={"fieldManager": environment.MANAGER, "fieldValidation": "Strict"},
             expected={409},
         )
-        return None if answer.status == 409 else answer.body
+        if answer.status == 409:
+            return None
+        answer.body["metadata"].setdefault("resourceVersion", "")  # What only exists on paper has none.
+        return answer.body
 
     def delete(
         self,
@@ -216,7 +222,11 @@ class Cluster:
         expected: Collection[int] = (),
     ) -> transport.Answer:
         """Every write of this package goes through here, so that a dry run can't miss one."""
-        asked = dict(query or {}) | ({"dryRun": "All"} if self.dry_run else {})
+        asked = dict(query or {})
+        if self.dry_run and method == "DELETE":  # Where a body has options, those of the query are not looked at.
+            body = {**body, "dryRun": ["All"]}
+        elif self.dry_run:
+            asked["dryRun"] = "All"
         request = transport.Request(method, path, what, query=asked, body=body, content_type=content_type)
         if not self.dry_run:
             return self._transport.send(request, expected=expected)

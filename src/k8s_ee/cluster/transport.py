@@ -94,7 +94,7 @@ class Transport:
                 return answer
             if answer.status == 401 and not renewed:
                 renewed = True
-            elif answer.status in _RETRIED and attempt < _ATTEMPTS:
+            elif answer.status in _RETRIED and not _misfit(answer) and attempt < _ATTEMPTS:
                 time.sleep(_pause(attempt, response.headers.get("Retry-After")))
             else:
                 break
@@ -245,7 +245,14 @@ def _contended(request: Request, answer: Answer) -> errors.K8sEEError:
     )
 
 
+def _misfit(answer: Answer) -> bool:
+    """Server-side apply answers 500 to a field that does not exist, although it is the object that is wrong."""
+    return "failed to create typed patch object" in answer.message
+
+
 def _failed(request: Request, answer: Answer) -> errors.K8sEEError:
+    if _misfit(answer):
+        return _invalid(request, answer)
     reason = answer.message or "no reason given"
     return errors.ClusterUnavailable(
         f"the cluster failed to {_verb(request)} {request.what} ({answer.status}): {reason}",
