@@ -16,6 +16,7 @@ import yaml
 
 from k8s_ee_sandbox import artifacts, cluster, platform, progress
 from tests.wire import github
+from tests.wire import github_state as states
 from tests.workflows import events, harness
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -43,8 +44,8 @@ class World:
             (self.consumer / path).parent.mkdir(parents=True, exist_ok=True)
             (self.consumer / path).write_text(text)
         if config is not None:
-            path = self.consumer / "k8s-ee.yaml"
-            path.write_text(yaml.safe_dump(_laid_over(yaml.safe_load(path.read_text()), config)))
+            file = self.consumer / "k8s-ee.yaml"
+            file.write_text(yaml.safe_dump(_laid_over(yaml.safe_load(file.read_text()), config)))
         sha = harness.commit(self.consumer, "Change something")
         self._tell_github("open", sha)
         return sha
@@ -53,7 +54,7 @@ class World:
         """What GitHub does for this event of the pull request, at its present head."""
         closing = action == "closed"
         head = harness.git(self.consumer, "rev-parse", "HEAD")
-        self._tell_github("closed" if closing else "open", head)
+        self._tell_github("closed" if closing else "open", head, fork=fork)
         return harness.run(
             events.pull_request(action, number=self.number, head_sha=head, fork=fork),
             workflow,
@@ -82,16 +83,21 @@ class World:
 
     def comments(self) -> list[str]:
         """Bodies of the pull request's comments, oldest first."""
-        return self.github.comments(events.REPOSITORY, self.number)
+        known = self.github.state.repository(events.REPOSITORY).comments
+        return [one.body for one in known.values() if one.number == self.number]
+
+    def deployments(self) -> list[str]:
+        """States of the pull request's GitHub Deployments, oldest first."""
+        return [one.state for one in self.github.state.repository(events.REPOSITORY).deployments.values()]
 
     def ask(self, path: str, *, method: str = "GET", body: Mapping[str, Any] | None = None) -> tuple[int, str]:
         """Status and body, through the ingress, as a reviewer's browser would."""
         return ask(self.sandbox, f"{self.namespace}.{self.sandbox.domain}", path, method=method, body=body)
 
-    def _tell_github(self, state: str, sha: str) -> None:
-        self.github.set_pull(
-            events.pull_request("closed" if state == "closed" else "opened", number=self.number, head_sha=sha)
-        )
+    def _tell_github(self, state: str, sha: str, *, fork: bool = False) -> None:
+        pulls = self.github.state.repository(events.REPOSITORY).pulls
+        outsider = 9999 if fork else None
+        pulls[self.number] = states.Pull(self.number, head_sha=sha, state=state, head_repository_id=outsider)
 
 
 def _run_ids() -> Iterator[int]:
@@ -128,7 +134,8 @@ def world(
     tools = artifacts.ensure("act", "kubectl", "helm", progress=progress.Progress())
     ci_kubeconfig = platform.install(sandbox, kubectl=tools["kubectl"])
     harness.repository(EXAMPLE, directory / "consumer")
-    with github.serve() as server:
+    home = states.Repository(id=events.REPOSITORY_ID, owner_id=events.OWNER_ID, full_name=events.REPOSITORY)
+    with github.Server(states.State(repositories=[home])) as server:
         made = World(
             sandbox=sandbox,
             tools=tools,

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import datetime
 import json
 import os
 import pathlib
@@ -41,7 +42,7 @@ class Result:
     """What one run did. Jobs that were skipped are in none of the mappings.
 
     `jobs`: result by job id ("success", "failure"). `steps`: result by "job/step" ("deploy/app", nested ones below it:
-    "deploy/app/run"). `outputs`: outputs by the same key. `annotations`: ("error", message, {"file": …}) in order.
+    "deploy/app/run"). `times`: start and end of each job in seconds since 1970, as exact as act says it. `outputs`: outputs by the same key. `annotations`: ("error", message, {"file": …}) in order.
     `summaries`: by step. `log`: what the steps printed, a line each, with the job in front; secrets are `***` in it.
     """
 
@@ -52,6 +53,7 @@ class Result:
     annotations: tuple[tuple[str, str, Mapping[str, str]], ...]
     summaries: Mapping[str, str]
     log: str
+    times: Mapping[str, tuple[float, float]]
 
 
 def run(
@@ -115,9 +117,13 @@ def parse(lines: list[str], *, returncode: int) -> Result:
     annotations: list[tuple[str, str, Mapping[str, str]]] = []
     summaries: dict[str, str] = {}
     log: list[str] = []
+    times: dict[str, tuple[float, float]] = {}
     for entry in _entries(lines):
         job, message = entry.get("jobID", ""), entry.get("msg", "")
         key = "/".join([job, *entry.get("stepID", [])])
+        if job:
+            now = datetime.datetime.fromisoformat(entry["time"]).timestamp()
+            times[job] = (times.get(job, (now, now))[0], now)
         if "jobResult" in entry:
             jobs[job] = entry["jobResult"]
         elif "stepResult" in entry and entry.get("stage") == "Main":
@@ -130,7 +136,7 @@ def parse(lines: list[str], *, returncode: int) -> Result:
             summaries[key] = entry["content"]
         if entry.get("raw_output") or entry.get("level") == "error":
             log.append(f"{job} | {message.rstrip()}")
-    return Result(returncode, jobs, steps, outputs, tuple(annotations), summaries, "\n".join(log))
+    return Result(returncode, jobs, steps, outputs, tuple(annotations), summaries, "\n".join(log), times)
 
 
 def third_party(directory: pathlib.Path) -> set[str]:

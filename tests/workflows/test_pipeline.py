@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import pathlib
 import threading
@@ -34,7 +35,7 @@ class Visitor:
     """Asks for a page without a pause until stopped; `failed` holds every answer that was not 200."""
 
     def __init__(self, pull_request: world.World, path: str = "/version") -> None:
-        self._ask = lambda: pull_request.ask(path)
+        self._ask = functools.partial(pull_request.ask, path)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self.asked = 0
@@ -77,7 +78,7 @@ def test_the_life_of_a_pull_request(pull_request: world.World, kubectl: Kubectl)
     opened = ok(pull_request.run("opened"))
     assert {opened.jobs[job] for job in ("validate", "build", "prepare", "deploy")} == {"success"}
     assert json.loads(pull_request.ask("/version")[1])["commit"] == first
-    assert pull_request.ask("/entries", method="POST", body={"name": "Ada", "message": "was here"})[0] in {200, 201}
+    assert pull_request.ask("/entries", method="POST", body={"author": "Ada", "message": "was here"})[0] in {200, 201}
     assert "was here" in pull_request.ask("/entries")[1]
     assert len(pull_request.comments()) == 1
     assert first[:7] in pull_request.comments()[0]

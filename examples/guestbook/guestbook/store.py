@@ -53,7 +53,8 @@ class Store:
         """Raises Unavailable."""
         with self._connection() as connection:
             query = "INSERT INTO entries (author, message) VALUES (%s, %s) RETURNING id, author, message, written_at"
-            return next(connection.execute(query, [author, message]))
+            (entry,) = connection.execute(query, [author, message]).fetchall()
+            return entry
 
     def close(self) -> None:
         while not self._idle.empty():
