@@ -82,7 +82,8 @@ def _files(config: model.Config) -> Iterator[Finding]:
     for key, written, resolved in (("image.context", context, context), ("image.dockerfile", dockerfile, whole)):
         if posixpath.isabs(written) or resolved == ".." or resolved.startswith("../"):
             message = f"`{key}`: {problems.quote(written)} is outside the repository"
-            yield Finding(key, message, "give a relative path inside it", about="image.context")
+            about = "" if posixpath.isabs(written) else "image.context"
+            yield Finding(key, message, "give a relative path inside it", about=about)
 
 
 def _databases(config: model.Config) -> Iterator[Finding]:

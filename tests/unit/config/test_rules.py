@@ -119,3 +119,8 @@ def test_a_config_loaded_without_the_platform_can_be_held_against_it_later() -> 
         config.check_fit(loaded, reading.PLATFORM)
     assert [(one.line, one.column) for one in caught.value.problems] == [(4, 5)]
     config.check_fit(reading.load("projectId: a"), reading.PLATFORM)
+
+
+def test_a_dockerfile_is_not_blamed_for_its_context() -> None:
+    assert "`image.context`" in reading.app("image: {context: ../x, dockerfile: Dockerfile}").message
+    assert len(reading.problems("projectId: a\nimage: {context: ../x, dockerfile: /etc/passwd}")) == 2
