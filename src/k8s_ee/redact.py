@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import json
 import re
 import threading
 import urllib.parse
 from collections.abc import Iterable, Iterator
+
+from k8s_ee import outcome
 
 HIDDEN = "***"
 
@@ -64,3 +67,18 @@ class Redactor:
         for pattern in _LOOKS_SECRET:
             text = pattern.sub(HIDDEN, text)
         return text
+
+    def outcome(self, result: outcome.Outcome) -> outcome.Outcome:
+        """To be done before a report is written: quoting for Markdown or JSON changes how a secret looks."""
+        failure = result.failure and dataclasses.replace(
+            result.failure,
+            message=self.redact(result.failure.message),
+            hint=self.redact(result.failure.hint),
+            evidence=tuple(self.redact(line) for line in result.failure.evidence),
+        )
+        problems = tuple(
+            dataclasses.replace(one, message=self.redact(one.message), hint=self.redact(one.hint))
+            for one in result.problems
+        )
+        notes = tuple(self.redact(note) for note in result.notes)
+        return dataclasses.replace(result, failure=failure, problems=problems, notes=notes)

@@ -20,8 +20,12 @@ from k8s_ee import outcome, quoting, settings, terminal
 COMMENT_CHARACTERS = 65_536
 _EVIDENCE_IN_COMMENT = 16_000
 _EVIDENCE_IN_SUMMARY = 200_000
-_PROBLEMS_SHOWN = 30
-_NOTES_SHOWN = 20
+
+# What is left of a comment beside its evidence, in characters of Markdown; quoting makes text up to five times longer.
+_PROBLEMS = 12_000
+_NOTES = 6_000
+_PHASES = 4_000
+_MESSAGE = 1_500
 
 _VERIFIED = {
     "runner": "asked through its link from the runner",
@@ -98,7 +102,7 @@ def _page(result: outcome.Outcome, known: Facts, *, evidence: int) -> str:
         *_state(result, known),
         *_problems(result),
         *_why(result, known, evidence=evidence),
-        *(f"> {quoting.markdown(note)}" for note in result.notes[:_NOTES_SHOWN]),
+        *_fitting([f"> {quoting.markdown(note, limit=1000)}" for note in result.notes], _NOTES),
         *_phases(result),
         _footer(result, known),
     ]
@@ -161,25 +165,33 @@ def _destroyed(result: outcome.Outcome) -> str:
 
 
 def _problems(result: outcome.Outcome) -> list[str]:
-    shown = result.problems[:_PROBLEMS_SHOWN]
     lines = [
         f"- {quoting.code(f'{one.path}:{one.line}:{one.column}' if one.line else one.path)} "
         f"{quoting.markdown(one.message, limit=300)}"
         + (f" ({quoting.markdown(one.hint, limit=300)})" if one.hint else "")
-        for one in shown
+        for one in result.problems
     ]
-    if len(result.problems) > len(shown):
-        lines.append(f"- and {len(result.problems) - len(shown)} more")
-    return ["\n".join(lines)] if lines else []
+    return ["\n".join(_fitting(lines, _PROBLEMS))]
+
+
+def _fitting(lines: list[str], limit: int) -> list[str]:
+    """The first lines that fit into `limit` characters together, and how many do not."""
+    total, shown = 0, []
+    for line in lines:
+        total += len(line)
+        if total > limit:
+            return [*shown, f"- and {len(lines) - len(shown)} more"]
+        shown.append(line)
+    return shown
 
 
 def _why(result: outcome.Outcome, known: Facts, *, evidence: int) -> list[str]:
     failure = result.failure
     if failure is None:
         return []
-    parts = [f"**What failed:** {quoting.markdown(failure.message)}"]
+    parts = [f"**What failed:** {quoting.markdown(failure.message, limit=_MESSAGE)}"]
     if failure.hint:
-        parts.append(f"**What to do:** {quoting.markdown(failure.hint)}")
+        parts.append(f"**What to do:** {quoting.markdown(failure.hint, limit=_MESSAGE)}")
     if failure.evidence:
         parts.append(quoting.fence(failure.evidence, limit=evidence))
     if namespace := _namespace(result, known):
@@ -194,8 +206,8 @@ def _why(result: outcome.Outcome, known: Facts, *, evidence: int) -> list[str]:
 def _phases(result: outcome.Outcome) -> list[str]:
     if not result.phases:
         return []
-    rows = [f"| {quoting.markdown(one.name, limit=80)} | {one.seconds:.1f} s |" for one in result.phases[:40]]
-    return ["\n".join(["| Phase | Time |", "|---|---:|", *rows])]
+    rows = [f"| {quoting.markdown(one.name, limit=80)} | {one.seconds:.1f} s |" for one in result.phases]
+    return ["\n".join(["| Phase | Time |", "|---|---:|", *_fitting(rows, _PHASES)])]
 
 
 def _footer(result: outcome.Outcome, known: Facts) -> str:

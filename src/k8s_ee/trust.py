@@ -116,8 +116,7 @@ def _is_fork(known: Facts, _platform: model.Platform) -> bool:
 
 def _is_stranger(known: Facts, platform: model.Platform) -> bool:
     return (
-        known.owner_id not in platform.allowed_owner_ids
-        and known.repository_id not in platform.allowed_repository_ids
+        known.owner_id not in platform.allowed_owner_ids and known.repository_id not in platform.allowed_repository_ids
     )
 
 
@@ -221,16 +220,17 @@ TABLE: tuple[Row, ...] = (
     Row(
         "destroy",
         "a `closed` event, and the pull request was opened again since",
-        lambda known, _: known.action == "closed"
-        and isinstance(known.seen, pull_request.PullRequest)
-        and known.seen.state == "open",
+        lambda known, _: (
+            known.action == "closed" and isinstance(known.seen, pull_request.PullRequest) and known.seen.state == "open"
+        ),
         lambda _known: Deny("the pull request was opened again", kind="superseded"),
     ),
     Row(
         "destroy",
         "`pull_request` from a fork or by Dependabot (no secrets; it never had an environment)",
-        lambda known, platform: known.event == "pull_request"
-        and (_is_fork(known, platform) or known.actor == "dependabot[bot]"),
+        lambda known, platform: (
+            known.event == "pull_request" and (_is_fork(known, platform) or known.actor == "dependabot[bot]")
+        ),
         _quiet("nothing to clean up: this pull request never had an environment"),
     ),
 )

@@ -106,9 +106,7 @@ class Shapes:
             "production_environment": deployment.production,
         }
 
-    def status(
-        self, repository: states.Repository, deployment: states.Deployment, status: states.Status
-    ) -> Object:
+    def status(self, repository: states.Repository, deployment: states.Deployment, status: states.Status) -> Object:
         shape = self._example(f"POST {_REPOSITORY}/deployments/{{deployment_id}}/statuses", repository)
         root = f"{self._base}/repos/{repository.full_name}/deployments/{deployment.id}"
         return {
