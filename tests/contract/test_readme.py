@@ -7,6 +7,8 @@ import re
 
 import pytest
 
+from k8s_ee import cli, config
+
 ROOT = pathlib.Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 GUESTBOOK = ROOT / "examples" / "guestbook"
@@ -41,6 +43,28 @@ def test_every_make_command_that_is_named_exists(document: pathlib.Path) -> None
 
 def test_what_is_tested_in_ci_is_the_readmes_test_command() -> None:
     assert "make test" in (ROOT / ".ci" / "run").read_text()
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_command_that_is_shown_exists_with_its_options(document: pathlib.Path) -> None:
+    shell = "\n".join(body for kind, body in FENCE.findall(document.read_text()) if kind == "sh")
+    for name, rest in re.findall(r"^(?:uv run )?k8s-ee ([a-z-]+)(.*)$", shell, re.MULTILINE):
+        assert name in cli.main.commands
+        known = {option for parameter in cli.main.commands[name].params for option in parameter.opts}
+        assert set(re.findall(r" (--[a-z-]+)", rest.partition("#")[0])) <= known
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_configuration_that_is_shown_is_valid(document: pathlib.Path) -> None:
+    for kind, body in FENCE.findall(document.read_text()):
+        if kind == "yaml" and re.search(r"^projectId:", body, re.MULTILINE):
+            assert config.load(body, path=document.name).project
+
+
+def test_the_platform_settings_of_the_quick_start_are_valid() -> None:
+    quoted = re.search(r"^cat > platform\.yaml <<'EOF'\n(.*?)^EOF$", README, re.MULTILINE | re.DOTALL)
+    assert quoted
+    assert config.load_platform(quoted[1], path="platform.yaml").registries
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
