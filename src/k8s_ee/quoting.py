@@ -17,7 +17,7 @@ def plain(text: str) -> str:
 
 
 def one_line(text: str, *, limit: int = 500) -> str:
-    joined = " ".join(plain(text).split())
+    joined = " ".join(plain(text[: limit * 8]).split())
     return joined if len(joined) <= limit else joined[: limit - 1] + "…"
 
 

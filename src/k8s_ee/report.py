@@ -176,7 +176,8 @@ def _problems(result: outcome.Outcome) -> list[str]:
 
 def _fitting(lines: list[str], limit: int) -> list[str]:
     """The first lines that fit into `limit` characters together, and how many do not."""
-    total, shown = 0, []
+    total = 0
+    shown: list[str] = []
     for line in lines:
         total += len(line)
         if total > limit:
