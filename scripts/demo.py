@@ -59,8 +59,10 @@ def show(pull_request: world.World) -> int:
     served = json.loads(pull_request.ask("/version")[1])["commit"]
     found = [one for one in entries if one["message"] == written["message"]]
     print(f"url       http://{pull_request.namespace}.{pull_request.sandbox.domain}")
-    print(f"          curl -H 'Host: {pull_request.namespace}.{pull_request.sandbox.domain}' "
-          f"http://{pull_request.sandbox.ingress_address}/version")
+    print(
+        f"          curl -H 'Host: {pull_request.namespace}.{pull_request.sandbox.domain}' "
+        f"http://{pull_request.sandbox.ingress_address}/version"
+    )
     print(f"commit    {served}")
     print(f"row       written ({status}) and read back: {found}")
     print(f"comment   as the pull request shows it:\n\n{pull_request.comments()[0]}")

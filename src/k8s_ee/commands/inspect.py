@@ -32,8 +32,8 @@ def logs(ctx: session.Session, *, component: str, lines: int) -> outcome.Outcome
         for one in _mine(ctx)
         for log in kube.logs(ctx.cluster, one.namespace, component, lines=lines, redact=ctx.redactor.redact)
     ]
-    lines = [f"{log.pod}/{log.container} | {line}" for log in found for line in log.lines]
-    return ctx.result("logs", "listed", data={"logs": [dataclasses.asdict(log) for log in found], "lines": lines})
+    shown = [f"{log.pod}/{log.container} | {line}" for log in found for line in log.lines]
+    return ctx.result("logs", "listed", data={"logs": [dataclasses.asdict(log) for log in found], "lines": shown})
 
 
 def _mine(ctx: session.Session) -> list[environment.Observed]:
