@@ -6,6 +6,7 @@ import pathlib
 import re
 
 import pytest
+import yaml
 
 from k8s_ee import cli, config
 
@@ -52,6 +53,16 @@ def test_every_command_that_is_shown_exists_with_its_options(document: pathlib.P
         assert name in cli.main.commands
         known = {option for parameter in cli.main.commands[name].params for option in parameter.opts}
         assert set(re.findall(r" (--[a-z-]+)", rest.partition("#")[0])) <= known
+
+
+def test_the_outputs_of_the_actions_are_those_they_have() -> None:
+    rows = re.findall(
+        r"^\| `(actions/[a-z-]+)` \|[^|]*\| (.*) \|$", (ROOT / "docs" / "getting-started.md").read_text(), re.M
+    )
+    assert len(rows) == 6
+    for action, outputs in rows:
+        described = yaml.safe_load((ROOT / action / "action.yml").read_text())
+        assert set(re.findall(r"`([a-z-]+)`", outputs)) == set(described["outputs"]), action
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
