@@ -113,7 +113,8 @@ def test_the_life_of_a_pull_request(pull_request: world.World, kubectl: Kubectl)
     ok(pull_request.run("closed"))
     assert "NotFound" in kubectl("get", "namespace", namespace, check=False)
     assert not _volumes(kubectl, namespace)
-    assert "destroyed" in pull_request.comments()[0].lower()
+    assert "is gone" in pull_request.comments()[0]
+    assert set(pull_request.deployments()) == {"inactive"}
     ok(pull_request.run("closed"))
     assert len(pull_request.comments()) == 1
     (pull_request.consumer / "k8s-ee.yaml").write_text(f"projectId: {namespace.removesuffix('-pr-7')}\n")
