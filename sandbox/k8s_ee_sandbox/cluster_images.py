@@ -11,7 +11,7 @@ from k8s_ee_sandbox import cluster_profiles, errors, images, network, node, node
 
 _PLATFORM = ("pause", "kube")
 _TIMEOUT = 10 * 60
-_SERVES_WITHIN = 60.0
+_SERVES_WITHIN = 120.0
 _EVERY = 0.05
 
 

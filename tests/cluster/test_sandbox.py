@@ -7,7 +7,8 @@ import uuid
 import pytest
 
 from k8s_ee_sandbox import cluster, images
-from tests.cluster import conftest, workloads
+from tests import conftest
+from tests.cluster import workloads
 
 pytestmark = pytest.mark.cluster
 

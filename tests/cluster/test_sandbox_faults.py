@@ -16,7 +16,8 @@ from collections.abc import Iterator
 import pytest
 
 from k8s_ee_sandbox import cluster, network, progress, state
-from tests.cluster import conftest, workloads
+from tests import conftest
+from tests.cluster import workloads
 
 pytestmark = pytest.mark.cluster
 
@@ -113,6 +114,7 @@ def test_starting_what_runs_takes_less_than_a_second(own: cluster.Sandbox) -> No
     assert time.monotonic() - begun < 1
 
 
+@pytest.mark.skipif(os.getloadavg()[0] > 2 * (os.cpu_count() or 1), reason="the machine is busy with other work")
 def test_a_warm_start_takes_less_than_twenty_seconds(own: cluster.Sandbox) -> None:
     cluster.down(_NAME, progress.Progress())
     begun = time.monotonic()

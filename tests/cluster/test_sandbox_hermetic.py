@@ -11,7 +11,8 @@ from collections.abc import Iterator
 import pytest
 
 from k8s_ee_sandbox import cluster, network, state
-from tests.cluster import conftest, workloads
+from tests import conftest
+from tests.cluster import workloads
 
 pytestmark = pytest.mark.cluster
 

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from k8s_ee_sandbox import cluster
-from tests.cluster import conftest, workloads
+from tests import conftest
+from tests.cluster import workloads
 
 pytestmark = pytest.mark.cluster
 

@@ -3,7 +3,7 @@
 import pytest
 
 from k8s_ee_sandbox import cluster, errors, progress
-from tests.cluster import conftest
+from tests import conftest
 
 pytestmark = pytest.mark.cluster
 

@@ -64,6 +64,12 @@ def test_every_program_of_every_profile_is_in_the_binary(site: node_programs.Sit
     assert {program.argv[1] for program in programs if program.argv[0] == "/kube"} <= known
 
 
+def test_the_binary_has_exactly_the_dns_plugins_that_the_corefile_uses() -> None:
+    (config,) = (one for one in _manifests() if one["kind"] == "ConfigMap")
+    used = re.findall(r"^    (\w+)", config["data"]["Corefile"], re.MULTILINE)
+    assert set(used) == set(re.findall(r'coredns/plugin/(\w+)"', _go("dns.go")))
+
+
 def test_the_api_server_runs_with_node_and_rbac_authorization(site: node_programs.Site) -> None:
     (server,) = (one for one in node_programs.control_plane(site) if one.name == "kube-apiserver")
     assert "--authorization-mode=Node,RBAC" in server.argv
