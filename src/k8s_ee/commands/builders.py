@@ -132,7 +132,7 @@ class Buildah:
     """Everything it writes lies in the scratch folder, so a build leaves neither images nor mounts behind.
 
     Steps run with `chroot` isolation, the only kind that also works where the runner is itself a container. As root
-    they get process and mount namespaces of their own: they see no other process, and end with the build.
+    they get process and mount namespaces of their own: they see no other process, and end with us, however we end.
     """
 
     name: str = "buildah"
@@ -171,9 +171,8 @@ def _works(*command: str) -> bool:
 
 
 def _alone() -> tuple[str, ...]:
-    if os.geteuid() != 0 or not _works("unshare", "--pid", "--fork", "--mount-proc", "true"):
-        return ()
-    return ("unshare", "--pid", "--fork", "--mount-proc", "--kill-child")
+    command = ("setpriv", "--pdeathsig=KILL", "unshare", "--pid", "--fork", "--mount-proc", "--kill-child")
+    return command if os.geteuid() == 0 and _works(*command, "true") else ()
 
 
 def _storage(scratch: pathlib.Path) -> list[str]:
