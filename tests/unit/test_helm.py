@@ -1,0 +1,88 @@
+"""helm: what is rendered, and what is said when it can't be."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+import time
+
+import pytest
+
+from k8s_ee import errors, helm
+from tests.unit.plan import facts
+
+
+@pytest.fixture(params=["helm", "helm3"])
+def any_helm(request: pytest.FixtureRequest, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Helm 4 and Helm 3."""
+    monkeypatch.setenv("PATH", facts.helm_folder(tmp_path, request.param), prepend=":")
+    return str(request.param)
+
+
+def fake(folder: pathlib.Path, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = folder / "helm"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder), prepend=":")
+
+
+def render(component: object = None) -> tuple[facts.Manifest, ...]:
+    part = component or facts.app(facts.FULL)
+    return helm.render(part, namespace="shop-pr-42", kube_version=facts.KUBERNETES)  # type: ignore[arg-type]
+
+
+def test_both_majors_of_helm_give_the_same_objects(any_helm: str) -> None:
+    kinds = [one["kind"] for one in render()]
+    assert sorted(kinds) == ["ConfigMap", "Deployment", "Ingress", "Job", "Service"]
+
+
+@pytest.mark.parametrize("version", ["v1.30.0", "v1.31.2+k3s1", "v1.33.4-gke.100", "v1.34.4"])
+def test_versions_as_the_clouds_write_them_are_taken(any_helm: str, version: str) -> None:
+    assert helm.render(facts.app(facts.FULL), namespace="shop-pr-42", kube_version=version)
+
+
+def test_a_cluster_that_is_too_old_is_named(any_helm: str) -> None:
+    with pytest.raises(errors.InputError, match=r"1\.30.*1\.29"):
+        helm.render(facts.app(facts.FULL), namespace="shop-pr-42", kube_version="v1.29.9")
+
+
+def test_a_value_the_chart_does_not_know_is_named_without_helms_log_lines(any_helm: str) -> None:
+    part = facts.app(facts.FULL)
+    with pytest.raises(errors.InputError, match="prot") as caught:
+        render(dataclasses.replace(part, values={**part.values, "prot": 1}))
+    assert "level=" not in caught.value.message
+    assert "symbolic" not in caught.value.message
+    assert "\n" not in caught.value.message
+
+
+def test_without_helm_it_says_where_to_get_it(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(errors.ToolMissing) as caught:
+        render()
+    assert "helm.sh" in caught.value.hint
+
+
+def test_a_helm_that_can_not_run_on_this_machine_is_a_missing_tool(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake(tmp_path, "", monkeypatch)
+    (tmp_path / "helm").write_bytes(b"\x7fELF of another machine")
+    with pytest.raises(errors.ToolMissing):
+        render()
+
+
+def test_a_helm_that_hangs_is_given_up(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake(tmp_path, "exec sleep 60", monkeypatch)
+    monkeypatch.setattr(helm, "TIMEOUT", 0.2)
+    start = time.monotonic()
+    with pytest.raises(errors.Unavailable, match="render"):
+        render()
+    assert time.monotonic() - start < 10
+
+
+def test_a_helm_that_fails_without_a_word_is_reported_all_the_same(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake(tmp_path, "cat >/dev/null; exit 3", monkeypatch)
+    with pytest.raises(errors.InputError, match="without a word"):
+        render()
