@@ -10,6 +10,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 
@@ -131,50 +132,65 @@ def kill(process: subprocess.Popen[bytes]) -> None:
     process.wait(PATIENCE)
 
 
+@contextlib.contextmanager
+def made() -> Iterator[Database]:
+    with tempfile.TemporaryDirectory(prefix="k8s-ee-pg.", dir="/tmp") as folder:  # short: a socket's path has a limit
+        root = pathlib.Path(folder)
+        root.chmod(0o755)
+        (root / "db").mkdir()
+        yield Database(root / "db")
+
+
 @pytest.fixture
 def database() -> Iterator[Database]:
-    folder = pathlib.Path(subprocess.check_output(["mktemp", "-d", "/tmp/k8s-ee-pg.XXXXXX"], text=True).strip())
-    folder.chmod(0o755)
-    (folder / "db").mkdir()
-    yield Database(folder / "db")
-    shutil.rmtree(folder)
+    with made() as database:
+        yield database
 
 
-def test_an_empty_volume_becomes_the_apps_database_with_its_bootstrap(database: Database) -> None:
-    with database.running():
-        assert database.query("SELECT current_user, current_database(), count(*) FROM entry") == "app|app|0"
-        assert database.query("SELECT rolsuper OR rolcreaterole FROM pg_roles WHERE rolname = current_user") == "f"
-        assert database.query("SHOW fsync") == "on"
-    assert PASSWORD not in database.log
+@pytest.fixture(scope="module")
+def prepared() -> Iterator[Database]:
+    """One that has been prepared and then killed; shared by tests that only start it."""
+    with made() as database:
+        with database.running():
+            pass
+        yield database
 
 
-def test_a_second_start_runs_no_bootstrap_again_and_keeps_what_was_written(database: Database) -> None:
-    with database.running():
-        database.query("INSERT INTO entry VALUES ('kept')")
-    with database.running():
-        assert database.query("SELECT text FROM entry") == "kept"
-    assert database.log.count("preparing an empty database") == 1
+def test_an_empty_volume_becomes_the_apps_database_with_its_bootstrap(prepared: Database) -> None:
+    with prepared.running():
+        assert prepared.query("SELECT current_user, current_database(), count(*) FROM entry") == "app|app|0"
+        assert prepared.query("SELECT rolsuper OR rolcreaterole FROM pg_roles WHERE rolname = current_user") == "f"
+        assert prepared.query("SHOW fsync") == "on"
+    assert PASSWORD not in prepared.log
 
 
-def test_a_password_is_needed_over_the_network_and_the_administrator_is_not_let_in_at_all(database: Database) -> None:
-    with database.running():
+def test_a_second_start_runs_no_bootstrap_again_and_keeps_what_was_written(prepared: Database) -> None:
+    with prepared.running():
+        prepared.query("INSERT INTO entry VALUES ('kept')")
+    with prepared.running():
+        assert prepared.query("SELECT text FROM entry") == "kept"
+    assert prepared.log.count("preparing an empty database") == 1
+
+
+def test_a_password_is_needed_over_the_network_and_the_administrator_is_not_let_in_at_all(prepared: Database) -> None:
+    with prepared.running():
         for user, password in (("app", "wrong"), ("postgres", PASSWORD)):
             command = ["psql", "-X", "-h", "127.0.0.1", "-U", user, "-d", "app", "-c", "SELECT 1"]
-            env = database.env | {"PGPASSWORD": password}
+            env = prepared.env | {"PGPASSWORD": password}
             done = subprocess.run(command, env=env, capture_output=True, timeout=PATIENCE, check=False)
             assert done.returncode != 0
 
 
-def test_being_told_to_stop_it_stops_at_once_although_somebody_is_connected(database: Database) -> None:
-    with database.running() as process:
-        env = database.env | {"PGPASSWORD": PASSWORD}
+def test_being_told_to_stop_it_stops_at_once_although_somebody_is_connected(prepared: Database) -> None:
+    with prepared.running() as process:
+        env = prepared.env | {"PGPASSWORD": PASSWORD}
         client = subprocess.Popen(
             ["psql", "-X", "-h", "127.0.0.1", "-U", "app", "-d", "app", "-c", "SELECT pg_sleep(60)"],
             env=env,
             stderr=subprocess.DEVNULL,
         )
         sleeping = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%'"
-        while database.query(sleeping) == "0":
+        while prepared.query(sleeping) == "0":
             assert client.poll() is None
         os.kill(first_process(process), signal.SIGINT)
         assert process.wait(20) == 0
