@@ -1,2 +1,21 @@
+import pathlib
+from collections.abc import Iterator
+
+import pytest
+
+from k8s_ee_sandbox import cluster as sandboxes
+from tests.cluster import cli
 from tests.conftest import Kubectl as Kubectl
 from tests.conftest import kubectl_for as kubectl_for
+
+
+@pytest.fixture(scope="session")
+def installed(sandbox: sandboxes.Sandbox, kubectl: Kubectl, tmp_path_factory: pytest.TempPathFactory) -> cli.Installed:
+    return cli.install(sandbox, tmp_path_factory.mktemp("installed"), kubectl)
+
+
+@pytest.fixture
+def preview(installed: cli.Installed, tmp_path: pathlib.Path) -> Iterator[cli.Preview]:
+    """One pull request with no environment yet, and no k8s-ee.yaml."""
+    with cli.preview(installed, tmp_path) as made:
+        yield made
