@@ -38,7 +38,7 @@ def code(text: str, *, limit: int = 200) -> str:
 
 def fence(lines: tuple[str, ...], *, limit: int) -> str:
     """A code block with the last lines that fit into `limit` characters, which its content can't end."""
-    text = plain("\n".join(lines))
+    text = plain("\n".join(lines)[-limit * 4 :])
     if len(text) > limit:
         text = "…\n" + text[-limit:].partition("\n")[2]
     ticks = "`" * max(3, _longest_run(text) + 1)

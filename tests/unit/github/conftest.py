@@ -25,4 +25,4 @@ def client(server: wire.Server) -> github.GitHub:
 
 def connect(server: wire.Server, *, token: str) -> github.GitHub:
     given = settings.Settings(api_url=server.url, repository="acme/shop", token=token)
-    return github.GitHub(given, patience=1, timeout=2, pause=0.01)
+    return github.GitHub(given, patience=0.2, timeout=2, pause=0.01)
