@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from k8s_ee_sandbox import artifacts, progress
 
+from k8s_ee_sandbox import artifacts, progress
 from tests.workflows import events, harness
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 
 import pytest
+
 from k8s_ee_sandbox import artifacts, artifacts_recipe, errors, progress, sources
 
 

@@ -7,6 +7,7 @@ import pathlib
 import tarfile
 
 import pytest
+
 from k8s_ee_sandbox import archive
 
 

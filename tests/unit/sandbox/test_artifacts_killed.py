@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 import pytest
+
 from k8s_ee_sandbox import artifacts, artifacts_recipe, errors, logged, progress
 
 _HALF_WAY = """

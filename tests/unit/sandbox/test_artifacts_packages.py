@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 
 import pytest
+
 from k8s_ee_sandbox import errors, packages, progress
 
 _NOT_FOUND = """

@@ -5,6 +5,7 @@ import pathlib
 import zipfile
 
 import pytest
+
 from k8s_ee_sandbox import artifacts_recipe, errors, logged, pypi
 
 _METADATA = "Metadata-Version: 2.1\nName: tiny\nVersion: 1.0\n"
