@@ -98,6 +98,10 @@ def test_the_library_chart_is_one_chart_that_both_carry() -> None:
             assert (carried / path.relative_to(CHARTS / "k8s-ee-lib")).read_bytes() == path.read_bytes()
 
 
+def test_no_folder_of_a_chart_is_a_link_because_a_wheel_gets_only_the_first() -> None:
+    assert not [path for path in CHARTS.rglob("*") if path.is_dir() and path.is_symlink()]
+
+
 def test_every_pod_is_what_pod_security_restricted_admits(manifests: list[facts.Manifest]) -> None:
     templates = facts.pods(manifests)
     assert templates.keys() == {"StatefulSet", "Deployment", "Job"}
