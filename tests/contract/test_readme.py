@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pathlib
 import re
+import tomllib
 
 import pytest
 import yaml
@@ -89,6 +90,15 @@ def test_every_link_inside_the_repository_leads_somewhere(document: pathlib.Path
         if not found.exists() or (anchor and anchor not in anchors(found.read_text())):
             broken.append(target)
     assert not broken
+
+
+def test_the_layers_that_are_drawn_are_those_that_are_checked() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    (checked,) = [one["layers"] for one in project["tool"]["importlinter"]["contracts"] if one["type"] == "layers"]
+    (drawn,) = re.findall(r"^```\n(__main__.*?)^```$", (ROOT / "docs/architecture.md").read_text(), re.M | re.DOTALL)
+    assert [re.split(r"\s{2,}", line)[0] for line in drawn.splitlines()] == [
+        one.replace("k8s_ee.", "") for one in checked
+    ]
 
 
 def anchors(text: str) -> set[str]:
