@@ -99,7 +99,7 @@ def test_what_blocks_a_terminating_one_is_named(home: environments.Home) -> None
     home.api.delete("Namespace", home.name, uid=home.now().uid)
     try:
         with pytest.raises(errors.NotReady) as caught:
-            cluster.namespaces.ensure(home.api, environments.namespace(home.wanted), home.wanted, environments.soon(12))
+            cluster.namespaces.ensure(home.api, environments.namespace(home.wanted), home.wanted, environments.soon(9))
         assert "example.com/never" in caught.value.hint
     finally:
         release(home)

@@ -10,6 +10,7 @@ import dataclasses
 import http.server
 import json
 import re
+import ssl
 import threading
 import urllib.parse
 from collections.abc import Callable, Iterator
@@ -356,9 +357,11 @@ class _Server(http.server.ThreadingHTTPServer):
         """Clients hang up in the middle of watches; that is no error of the server."""
 
 
-def serve(kube: Kube) -> tuple[http.server.HTTPServer, str]:
+def serve(kube: Kube, *, tls: ssl.SSLContext | None = None) -> tuple[http.server.HTTPServer, str]:
     """The running server and its URL; who starts it calls `shutdown` and `server_close`."""
     handler = type("Handler", (_Handler,), {"kube": kube})
     server = _Server(("127.0.0.1", 0), handler)
+    if tls:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-    return server, f"http://127.0.0.1:{server.server_address[1]}"
+    return server, f"http{'s' if tls else ''}://127.0.0.1:{server.server_address[1]}"

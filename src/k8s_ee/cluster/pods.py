@@ -60,9 +60,12 @@ _ARCHITECTURE = re.compile(r"exec format error", re.IGNORECASE)
 _REFUSED = re.compile(r"dial tcp \S+:(\d+): connect: connection refused")
 _STATUS = re.compile(r"HTTP probe failed with statuscode: (\d{3})")
 _LISTENING = re.compile(
-    r"(?:listen|started|running|serving|bound|ready|server)\w*\b[^\n]{0,60}?(?::|\bport\W{0,3})(\d{2,5})\b",
+    r"(?:listen|started|running|serving|bound|ready)\w*\b[^\n]{0,60}?"
+    r"(?:(?:://[^\s/:]*|\d\.\d+\.\d+\.\d+|localhost|[*\]\s]):|\bport(?:\(s\))?\W{0,3})(\d{2,5})\b",
     re.IGNORECASE,
 )
+_ELSEWHERE = re.compile(r"metric|prometheus|debug|inspect|admin|management|grpc|database|\bdb\b", re.IGNORECASE)
+"""Lines about ports that are not the app's own."""
 _SIGNALS = {134: "SIGABRT", 137: "SIGKILL", 139: "SIGSEGV", 143: "SIGTERM"}
 _TROUBLE = ("FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox", "ProvisioningFailed", "NetworkNotReady")
 
@@ -115,7 +118,9 @@ def _pull(status: Manifest, message: str, events: Sequence[Manifest]) -> Finding
         (_ABSENT, f"image {image} does not exist", "was it pushed to this registry, under this name and digest?"),
     ):
         if pattern.search(why) and (pattern is _PLATFORM or not _PASSING.search(_without(why, image))):
-            return Finding(cause=cause, hint=hint, patience=0)
+            # A node that has not yet seen a new namespace's pull secret tries without it first.
+            early = pattern is _DENIED and any(e.get("reason") == "FailedToRetrieveImagePullSecret" for e in events)
+            return Finding(cause=cause, hint=hint, patience=25 if early else 0)
     return Finding(
         cause=f"image {image} can't be pulled: {objects.short(why)}",
         hint="the registry may be down, or not reachable from the cluster's nodes",
@@ -210,7 +215,8 @@ def with_logs(finding: Finding, lines: Sequence[str]) -> Finding:
         return dataclasses.replace(finding, cause=better.cause, hint=better.hint, patience=0)
     if not finding.refused_port:
         return finding
-    ports = {int(match) for match in _LISTENING.findall(text)}
+    own = (line for line in lines if not _ELSEWHERE.search(line))
+    ports = {int(port) for line in own for port in _LISTENING.findall(line)}
     if not ports or finding.refused_port in ports:
         return finding
     seen = ", ".join(str(port) for port in sorted(ports))

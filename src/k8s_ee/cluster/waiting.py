@@ -19,7 +19,7 @@ Progress = Callable[[str], None]
 Redact = Callable[[str], str]
 
 _TAIL = 20
-_LISTENING_AFTER = 8.0
+_LISTENING_AFTER = 10.0
 """Seconds of refused probes after which the log is read for the port the app says it listens on."""
 _TICK = 1.0
 

@@ -1,0 +1,267 @@
+"""Tables: what the API server's objects say → cause, fix, and whether it may still heal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from k8s_ee.cluster import diagnose, pods
+
+IMAGE = "registry.example.com:5000/shop@sha256:" + "5" * 64
+
+
+def pod(
+    *, waiting: str = "", message: str = "", ended: dict[str, Any] | None = None, running: bool = False, **more: Any
+) -> dict[str, Any]:
+    state: dict[str, Any] = {"running": {}} if running else {}
+    if waiting:
+        state = {"waiting": {"reason": waiting, "message": message}}
+    last = {"terminated": ended} if ended else {}
+    status = {"name": "app", "image": IMAGE, "state": state, "lastState": last, "restartCount": 1 if ended else 0}
+    return {
+        "metadata": {"name": "app-1", "uid": "pod", **more},
+        "spec": {"containers": [{"name": "app", "resources": {"limits": {"memory": "64Mi"}}}]},
+        "status": {"containerStatuses": [status]},
+    }
+
+
+def event(reason: str, message: str, *, uid: str = "pod", type_: str = "Warning") -> dict[str, Any]:
+    return {"involvedObject": {"uid": uid}, "reason": reason, "message": message, "type": type_}
+
+
+def only(found: list[pods.Finding]) -> pods.Finding:
+    (finding,) = found
+    return finding
+
+
+PULLING = 'failed to pull and unpack image "x": failed to resolve reference "x": '
+
+
+@pytest.mark.parametrize(("message", "cause", "patience"), [
+    (PULLING + f"{IMAGE}: not found", "does not exist", 0),
+    (PULLING + "unexpected status from HEAD request to https://r/v2/: 404 Not Found: manifest unknown", "exist", 0),
+    (PULLING + "pulling from host r failed with status code: 401 Unauthorized", "refuses to hand out", 0),
+    (PULLING + "unexpected status from HEAD request: 403 Forbidden", "refuses to hand out", 0),
+    (PULLING + "pull access denied, repository does not exist or may require authorization", "refuses", 0),
+    (PULLING + "no match for platform in manifest: not found", "not made for this cluster's processors", 0),
+    (PULLING + "unexpected status from HEAD request: 503 Service Unavailable", "can't be pulled", 60),
+    (PULLING + "502 Bad Gateway: page not found", "can't be pulled", 60),
+    (PULLING + "dial tcp 10.0.0.1:443: connect: connection refused", "can't be pulled", 60),
+    (PULLING + "429 Too Many Requests", "can't be pulled", 60),
+])  # fmt: skip
+@pytest.mark.parametrize("reason", ["ErrImagePull", "ImagePullBackOff"])
+def test_a_failed_pull_is_final_only_when_the_registry_said_no(
+    reason: str, message: str, cause: str, patience: float
+) -> None:
+    shown = f"Back-off pulling image: ErrImagePull: {message}" if reason == "ImagePullBackOff" else message
+    finding = only(pods.findings(pod(waiting=reason, message=shown), []))
+    assert cause in finding.cause
+    assert finding.patience == patience
+
+
+def test_where_the_status_does_not_say_why_a_pull_failed_the_event_does() -> None:
+    events = [event("Failed", f'Failed to pull image "{IMAGE}": {IMAGE}: not found')]
+    finding = only(pods.findings(pod(waiting="ImagePullBackOff", message="Back-off pulling image"), events))
+    assert "does not exist" in finding.cause
+
+
+def test_a_login_the_node_has_not_seen_yet_gets_another_try() -> None:
+    events = [event("FailedToRetrieveImagePullSecret", "Unable to retrieve some image pull secrets (pull)")]
+    finding = only(pods.findings(pod(waiting="ErrImagePull", message="401 Unauthorized"), events))
+    assert finding.patience > 10
+
+
+@pytest.mark.parametrize(("message", "cause", "hint", "patience"), [
+    ("container has runAsNonRoot and image will run as root (pod: x)", "runs as root", "USER 1000", 0),
+    ("container has runAsNonRoot and image has non-numeric user (node)", "runs as root", "app.runAsUser", 0),
+    ('secret "app-env" not found', "app-env", "envFrom", 10),
+    ("couldn't find key TOKEN in Secret shop/app-env", "TOKEN", "envFrom", 10),
+    ('exec: "serve": executable file not found in $PATH', "can't be started", "app.command", 0),
+    ("exec /app: exec format error", "other processors", "image.platforms", 0),
+    ("something new", "something new", "platform team", 20),
+])  # fmt: skip
+def test_a_container_that_can_not_be_started_is_named_with_its_fix(
+    message: str, cause: str, hint: str, patience: float
+) -> None:
+    finding = only(pods.findings(pod(waiting="CreateContainerConfigError", message=message), []))
+    assert cause in finding.cause
+    assert hint in finding.hint
+    assert finding.patience == patience
+
+
+@pytest.mark.parametrize(("ended", "cause"), [
+    ({"exitCode": 3, "reason": "Error"}, "crashes at start (exit code 3)"),
+    ({"exitCode": 139, "reason": "Error"}, "exit code 139, SIGSEGV"),
+    ({"exitCode": 137, "reason": "OOMKilled"}, "more memory than its limit of 64Mi"),
+    ({"exitCode": 0, "reason": "Completed"}, "ended by itself"),
+])  # fmt: skip
+def test_a_crash_loop_says_how_it_ended(ended: dict[str, Any], cause: str) -> None:
+    finding = only(pods.findings(pod(waiting="CrashLoopBackOff", ended=ended), []))
+    assert cause in finding.cause
+    assert (finding.patience, finding.restarted, finding.container) == (0, True, "app")
+
+
+def test_one_crash_alone_is_no_verdict() -> None:
+    assert pods.findings(pod(running=True, ended={"exitCode": 1, "reason": "Error"}), []) == []
+
+
+REFUSED = 'Startup probe failed: Get "http://10.0.0.5:3000/": dial tcp 10.0.0.5:3000: connect: connection refused'
+
+
+def test_a_refused_probe_is_normal_until_the_startup_window_has_passed() -> None:
+    starting = only(pods.findings(pod(running=True), [event("Unhealthy", REFUSED)]))
+    assert (starting.patience, starting.refused_port) == (pods.NEVER, 3000)
+    over = [event("Unhealthy", REFUSED), event("Killing", "Container app failed startup probe, will be restarted")]
+    assert only(pods.findings(pod(running=True), over)).patience == 0
+
+
+@pytest.mark.parametrize("line", [
+    "Listening on http://0.0.0.0:8080",
+    "Server started on port 8080",
+    "app is running at http://localhost:8080/",
+    "Tomcat started on port(s): 8080 (http)",
+    "uvicorn running on http://127.0.0.1:8080 (Press CTRL+C to quit)",
+    "ready - started server on [::]:8080, url: http://localhost:8080",
+    "listening on :8080",
+    "Serving HTTP on 0.0.0.0 port 8080 (http://0.0.0.0:8080/) ...",
+])  # fmt: skip
+def test_a_log_that_names_another_port_makes_it_final(line: str) -> None:
+    finding = only(pods.findings(pod(running=True), [event("Unhealthy", REFUSED)]))
+    surer = pods.with_logs(finding, [line])
+    assert surer.patience == 0
+    assert "8080" in surer.hint
+
+
+@pytest.mark.parametrize("line", [
+    "",
+    "listening on 0.0.0.0:3000",
+    "connecting to postgres:5432",
+    'connection to server at "db" (10.0.0.9), port 5432 failed: Connection refused',
+    "Debugger listening on ws://127.0.0.1:9229/4f1b",
+    "metrics are served: listening on :9090",
+    "2026-01-01 10:35:22 server started, pid:12345",
+    "started at 10:35:22",
+    "took 8080 ms",
+])  # fmt: skip
+def test_a_log_that_does_not_name_another_port_changes_nothing(line: str) -> None:
+    finding = only(pods.findings(pod(running=True), [event("Unhealthy", REFUSED)]))
+    assert pods.with_logs(finding, [line]) == finding
+
+
+def test_a_wrong_architecture_is_seen_in_what_the_container_wrote() -> None:
+    crash = only(pods.findings(pod(waiting="CrashLoopBackOff", ended={"exitCode": 255}), []))
+    assert "other processors" in pods.with_logs(crash, ["exec /app/server: exec format error"]).cause
+
+
+def test_a_pod_without_room_waits_for_a_node_that_is_coming() -> None:
+    condition = {"type": "PodScheduled", "status": "False", "message": "0/1 nodes: Insufficient memory"}
+    found = pod()
+    found["status"]["conditions"] = [condition]
+    assert only(pods.findings(found, [])).patience < 60
+    assert only(pods.findings(found, [event("TriggeredScaleUp", "1->2")])).patience == pods.NEVER
+
+
+@pytest.mark.parametrize("metadata", [{"deletionTimestamp": "2026-01-01T00:00:00Z"}])
+def test_a_pod_on_its_way_out_is_nobody_s_business(metadata: dict[str, Any]) -> None:
+    assert pods.findings(pod(waiting="CrashLoopBackOff", ended={"exitCode": 1}, **metadata), []) == []
+
+
+def owned(item: dict[str, Any], owner: str, **labels: str) -> dict[str, Any]:
+    item["metadata"] |= {"ownerReferences": [{"uid": owner}], "labels": labels}
+    return item
+
+
+def deployment(*, generation: int = 2, seen: int = 2, revision: str = "2", **condition: str) -> dict[str, Any]:
+    annotations = {"deployment.kubernetes.io/revision": revision}
+    return {
+        "metadata": {"uid": "deployment", "generation": generation, "annotations": annotations},
+        "status": {"observedGeneration": seen, "conditions": [condition] if condition else []},
+    }
+
+
+def replica_set(revision: str, *conditions: dict[str, str]) -> dict[str, Any]:
+    annotations = {"deployment.kubernetes.io/revision": revision}
+    metadata = {"uid": f"rs-{revision}", "annotations": annotations}
+    return owned({"metadata": metadata, "status": {"conditions": list(conditions)}}, "deployment")
+
+
+def refusal(message: str) -> dict[str, str]:
+    return {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": message}
+
+
+CRASHING = {"waiting": "CrashLoopBackOff", "ended": {"exitCode": 1}}
+
+
+def test_only_pods_of_the_new_replica_set_count() -> None:
+    sets = [replica_set("1", refusal("exceeded quota: old")), replica_set("2")]
+    old, new = owned(pod(**CRASHING), "rs-1"), owned(pod(running=True), "rs-2")
+    assert diagnose.deployment(deployment(), sets, [old, new], []) == ()
+    assert diagnose.deployment(deployment(), sets, [owned(pod(**CRASHING), "rs-2")], []) != ()
+
+
+def test_nothing_is_said_before_the_controller_has_seen_the_new_version() -> None:
+    crashing = owned(pod(**CRASHING), "rs-2")
+    assert diagnose.deployment(deployment(seen=1), [replica_set("2")], [crashing], []) == ()
+
+
+@pytest.mark.parametrize(("message", "cause", "patience"), [
+    ('pods "x" is forbidden: exceeded quota: q, requested: pods=1', "quota is too small: exceeded quota: q", 10),
+    ('pods "x" is forbidden: violates PodSecurity "restricted:latest": runAsNonRoot != true', "Pod Security", 0),
+    ('pods "x" is forbidden: maximum memory usage per Container is 1Gi', "limits of the namespace", 0),
+    ('pods "x" is forbidden: no PriorityClass with name p was found', "PriorityClass", 0),
+    ('admission webhook "w" denied the request: no', "denied", 0),
+    ('Internal error: failed calling webhook "w": access denied', "webhook", 20),
+    ('error looking up service account shop/app: serviceaccount "app" not found', "service account", 20),
+])  # fmt: skip
+def test_pods_that_are_refused_are_told_from_the_replica_set(message: str, cause: str, patience: float) -> None:
+    (finding,) = diagnose.deployment(deployment(), [replica_set("2", refusal(message))], [], [])
+    assert cause in finding.cause
+    assert finding.patience == patience
+
+
+def test_a_rollout_out_of_time_makes_its_findings_final() -> None:
+    stalled = {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded", "message": "timed out"}
+    new = owned(pod(running=True), "rs-2")
+    found = diagnose.deployment(deployment(**stalled), [replica_set("2")], [new], [event("Unhealthy", REFUSED)])
+    assert [finding.patience for finding in found] == [0]
+    (bare,) = diagnose.deployment(deployment(**stalled), [replica_set("2")], [], [])
+    assert "timed out" in bare.cause
+
+
+def stateful(update: str, current: str) -> dict[str, Any]:
+    return {
+        "metadata": {"uid": "sts", "generation": 1},
+        "status": {"observedGeneration": 1, "updateRevision": update, "currentRevision": current},
+    }
+
+
+def test_a_broken_pod_of_an_older_revision_is_stuck_and_a_sound_one_is_not() -> None:
+    revision = {"controller-revision-hash": "r1"}
+    broken, sound = owned(pod(**CRASHING), "sts", **revision), owned(pod(running=True), "sts", **revision)
+    assert diagnose.stuck_pods(stateful("r2", "r1"), [broken, sound]) == (broken,)
+    assert diagnose.stuck_pods(stateful("r1", "r1"), [broken]) == ()
+
+
+def test_a_job_that_retries_is_not_failed_and_one_that_gave_up_is() -> None:
+    job: dict[str, Any] = {"metadata": {"uid": "job"}, "status": {}}
+    crashed = owned(pod(**CRASHING), "job")
+    assert all(finding.patience == pods.NEVER for finding in diagnose.job(job, [crashed], []))
+    failed = {"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded", "message": "limit reached"}
+    job["status"] = {"conditions": [failed]}
+    assert diagnose.job(job, [crashed], [])[0].cause == "app failed (exit code 1)"
+    assert "BackoffLimitExceeded" in diagnose.job(job, [], [])[0].cause
+
+
+def test_what_blocks_a_namespace_is_named() -> None:
+    discovery = {
+        "type": "NamespaceDeletionDiscoveryFailure",
+        "status": "True",
+        "message": "Discovery failed for some groups, 1 failing: unable to retrieve the complete list of server APIs: "
+        "metrics.k8s.io/v1beta1: stale GroupVersion discovery: metrics.k8s.io/v1beta1",
+    }
+    remaining = {"type": "NamespaceContentRemaining", "status": "False", "message": "all gone"}
+    assert diagnose.blockers({"status": {"conditions": [discovery, remaining]}}) == (
+        "APIService v1beta1.metrics.k8s.io does not answer, which blocks every deletion in the cluster",
+    )
+    assert diagnose.blockers({}) == ()

@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+import base64
+import datetime
+import json
+import pathlib
+import ssl
+import stat
+import subprocess
+
+import pytest
+import yaml
+
+from k8s_ee import cluster, errors, settings
+from tests.unit.cluster import conftest
+from tests.wire import kube as wire
+
+
+def connect(text: str | pathlib.Path, context: str | None = None) -> cluster.Cluster:
+    return cluster.connect(settings.Connection(kubeconfig=str(text), context=context))
+
+
+def written(path: pathlib.Path, url: str, user: dict[str, object], name: str = "here") -> pathlib.Path:
+    document = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": name,
+        "clusters": [{"name": name, "cluster": {"server": url}}],
+        "users": [{"name": name, "user": user}],
+        "contexts": [{"name": name, "context": {"cluster": name, "user": name}}],
+    }
+    path.write_text(yaml.safe_dump(document))
+    return path
+
+
+def test_a_token_a_token_file_and_a_password_are_sent(kube: wire.Kube, url: str, tmp_path: pathlib.Path) -> None:
+    (tmp_path / "token").write_text("from-file\n")
+    users: list[dict[str, object]] = [{"token": "plain"}, {"tokenFile": "token"}, {"username": "a", "password": "b"}]
+    for number, user in enumerate(users):
+        connect(written(tmp_path / f"{number}", url, user)).version()
+    sent = [seen.headers["Authorization"] for seen in kube.seen]
+    assert sent == ["Bearer plain", "Bearer from-file", "Basic YTpi"]
+
+
+def test_a_token_file_that_was_renewed_is_read_again_after_a_401(
+    kube: wire.Kube, url: str, tmp_path: pathlib.Path
+) -> None:
+    token = tmp_path / "token"
+    token.write_text("old")
+    kube.tokens = {"old"}
+    api = connect(written(tmp_path / "config", url, {"tokenFile": "token"}))
+    api.get("Namespace", "x")
+    token.write_text("new")
+    kube.tokens = {"new"}
+    assert api.get("Namespace", "x") is None
+
+
+def plugin(tmp_path: pathlib.Path, body: str) -> dict[str, object]:
+    program = tmp_path / "plugin"
+    program.write_text(f"#!/bin/sh\n{body}\n")
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    return {
+        "exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": "./plugin", "interactiveMode": "Never"}
+    }
+
+
+def credential(**status: str) -> str:
+    body = {"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": status}
+    return f"echo called >> calls; echo '{json.dumps(body)}'"
+
+
+def test_an_exec_plugin_is_run_once_while_its_token_lasts(kube: wire.Kube, url: str, tmp_path: pathlib.Path) -> None:
+    later = (datetime.datetime.now(datetime.UTC) + datetime.timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    user = plugin(tmp_path, credential(token="minted", expirationTimestamp=later))
+    api = connect(written(tmp_path / "config", url, user))
+    api.get("Namespace", "x")
+    api.get("Namespace", "y")
+    assert {seen.headers["Authorization"] for seen in kube.seen} == {"Bearer minted"}
+    assert (tmp_path / "calls").read_text() == "called\n"
+
+
+def test_an_expired_token_of_an_exec_plugin_is_minted_again(url: str, tmp_path: pathlib.Path) -> None:
+    user = plugin(tmp_path, credential(token="minted", expirationTimestamp="2020-01-01T00:00:00Z"))
+    api = connect(written(tmp_path / "config", url, user))
+    api.get("Namespace", "x")
+    assert (tmp_path / "calls").read_text().count("called") > 1
+
+
+def test_an_exec_plugin_that_fails_is_named(url: str, tmp_path: pathlib.Path) -> None:
+    config = written(tmp_path / "config", url, plugin(tmp_path, "echo 'not logged in' >&2; exit 1"))
+    with pytest.raises(errors.ClusterUnavailable, match=r"plugin.*not logged in"):
+        connect(config).version()
+
+
+def test_several_files_are_merged_and_a_context_is_chosen(kube: wire.Kube, url: str, tmp_path: pathlib.Path) -> None:
+    first = written(tmp_path / "a", "http://127.0.0.1:1", {"token": "wrong"}, name="first")
+    second = written(tmp_path / "b", url, {"token": "right"}, name="second")
+    connect(f"{first}:{second}", context="second").version()
+    assert kube.seen[0].headers["Authorization"] == "Bearer right"
+
+
+@pytest.mark.parametrize(("text", "message"), [
+    ("\n", "not a kubeconfig"),
+    ("{\n", "not YAML"),
+    ("clusters: []\n", "no current context"),
+    ("clusters: []\ncontexts: [{name: a, context: {cluster: b}}]\ncurrent-context: a\n", "no cluster 'b'"),
+    ("clusters: [{name: b, cluster: {server: ftp://x}}]\ncontexts: [{name: a, context: {cluster: b}}]\n"
+     "current-context: a\n", "not an http"),
+])  # fmt: skip
+def test_a_kubeconfig_that_can_not_work_says_why(text: str, message: str) -> None:
+    with pytest.raises(errors.ClusterUnavailable, match=message):
+        connect(text)
+
+
+def test_a_missing_kubeconfig_says_where_it_was_looked_for(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(errors.ClusterUnavailable, match="nowhere"):
+        connect(tmp_path / "nowhere")
+
+
+def test_an_unknown_context_lists_the_known_ones(url: str) -> None:
+    with pytest.raises(errors.ClusterUnavailable) as caught:
+        connect(conftest.KUBECONFIG.format(url=url), context="there")
+    assert "here" in caught.value.hint
+
+
+def test_outside_a_cluster_in_cluster_is_an_error_of_one_line() -> None:
+    with pytest.raises(errors.ClusterUnavailable, match="not inside a cluster"):
+        cluster.connect(settings.Connection(in_cluster=True))
+
+
+@pytest.fixture
+def certificate(tmp_path: pathlib.Path) -> tuple[pathlib.Path, pathlib.Path]:
+    key, pem = tmp_path / "tls.key", tmp_path / "tls.crt"
+    subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+    subprocess.run(
+        [*command, *subject, "-days", "1", "-keyout", key, "-out", pem], check=True, capture_output=True, timeout=30
+    )
+    return pem, key
+
+
+def test_a_client_certificate_is_shown_and_the_server_s_is_checked(
+    kube: wire.Kube, certificate: tuple[pathlib.Path, pathlib.Path], tmp_path: pathlib.Path
+) -> None:
+    pem, key = certificate
+    server_side = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(pem))
+    server_side.verify_mode = ssl.CERT_REQUIRED
+    server_side.load_cert_chain(pem, key)
+    server, url = wire.serve(kube, tls=server_side)
+    user: dict[str, object] = {
+        "client-certificate-data": base64.b64encode(pem.read_bytes()).decode(),
+        "client-key": str(key),
+    }
+    try:
+        config = yaml.safe_load(written(tmp_path / "config", url, user).read_text())
+        with pytest.raises(errors.ClusterUnavailable, match="certificate of"):
+            connect(yaml.safe_dump(config)).version()
+        config["clusters"][0]["cluster"]["certificate-authority"] = str(pem)
+        assert connect(yaml.safe_dump(config)).version() == "1.34.5"
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert not list(tmp_path.glob("*.pem"))
