@@ -92,6 +92,15 @@ def test_every_link_inside_the_repository_leads_somewhere(document: pathlib.Path
     assert not broken
 
 
+def test_the_messages_that_are_explained_are_those_that_are_given() -> None:
+    lines = " ".join(path.read_text() for path in (ROOT / "src").rglob("*.py"))
+    source = re.sub(r'"\s*\n\s*f?"', "", lines)
+    quoted = re.findall(r"\*\*`([^`]+)`\*\*", (ROOT / "docs/troubleshooting.md").read_text())
+    assert len(quoted) > 10
+    pieces = [piece.strip() for one in quoted for piece in re.split(r"…|\(exit code 1\)", one) if piece.strip()]
+    assert [piece for piece in pieces if piece not in source] == []
+
+
 def test_the_layers_that_are_drawn_are_those_that_are_checked() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     (checked,) = [one["layers"] for one in project["tool"]["importlinter"]["contracts"] if one["type"] == "layers"]
