@@ -88,8 +88,9 @@ def explain(lines: Sequence[str], *, step: str, target: str) -> errors.K8sEEErro
             evidence=evidence,
         )
     last = next((line for line in reversed(lines) if re.search("error", line, re.IGNORECASE)), "")
+    last = re.sub("^error: ", "", last, flags=re.IGNORECASE)
     return errors.NotReady(
-        f"the image does not build: {last.removeprefix('Error: ').removeprefix('ERROR: ') or 'the builder does not say why'}",
+        f"the image does not build: {last or 'the builder does not say why'}",
         hint="the lines above it say which step failed; the same Dockerfile fails on a laptop too",
         evidence=evidence,
     )
