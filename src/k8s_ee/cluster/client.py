@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
+import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import urllib3
 
 from k8s_ee import environment, errors, settings
-from k8s_ee.cluster import apply, kinds, kubeconfig, transport
+from k8s_ee.cluster import apply, kinds, kubeconfig, pool, transport
 
 Manifest = dict[str, Any]
 
+_VERSION = transport.Request("GET", "/version", "its version")
 _PAGE = "500"
 _WATCH_SECONDS = 240
 _WATCH_GRACE = 15
@@ -41,10 +44,22 @@ class Cluster:
         self.dry_run = dry_run
         self._version = ""
 
+    def warm(self) -> None:
+        """Opens in the background the connections that work side by side will need.
+
+        Never fails: that is left to whoever needs an answer.
+        """
+        for _ in range(pool.SIZE - 1):
+            threading.Thread(target=self._touch, daemon=True).start()
+
+    def _touch(self) -> None:
+        with contextlib.suppress(errors.K8sEEError):
+            self._transport.send(_VERSION)
+
     def version(self) -> str:
         """The API server's version, for example `1.34.5`; asked once."""
         if not self._version:
-            answer = self._transport.send(transport.Request("GET", "/version", "its version"))
+            answer = self._transport.send(_VERSION)
             self._version = str(answer.body.get("gitVersion", "")).removeprefix("v").split("+")[0].split("-")[0]
         return self._version
 

@@ -164,3 +164,11 @@ def test_a_dry_run_goes_on_in_a_namespace_that_only_exists_on_paper(kube: wire.K
     applied = connect(dry_run=True).apply([config_map()], manager="m", namespace="shop-pr-7")
     assert applied[0]["metadata"]["name"] == "settings"
     assert not kube.objects
+
+
+def test_connections_are_opened_beforehand_and_a_dead_server_is_left_to_the_first_question(
+    kube: wire.Kube, api: cluster.Cluster
+) -> None:
+    kube.fail("GET", "/version", 403, times=99)
+    api.warm()
+    assert api.get("Namespace", "shop-pr-7") is None

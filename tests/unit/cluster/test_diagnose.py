@@ -172,10 +172,10 @@ def owned(item: dict[str, Any], owner: str, **labels: str) -> dict[str, Any]:
     return item
 
 
-def deployment(*, generation: int = 2, seen: int = 2, revision: str = "2", **condition: str) -> dict[str, Any]:
-    annotations = {"deployment.kubernetes.io/revision": revision}
+def deployment(*, seen: int = 2, **condition: Any) -> dict[str, Any]:
+    annotations = {"deployment.kubernetes.io/revision": "2"}
     return {
-        "metadata": {"uid": "deployment", "generation": generation, "annotations": annotations},
+        "metadata": {"uid": "deployment", "generation": 2, "annotations": annotations},
         "status": {"observedGeneration": seen, "conditions": [condition] if condition else []},
     }
 
@@ -190,7 +190,7 @@ def refusal(message: str) -> dict[str, str]:
     return {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": message}
 
 
-CRASHING = {"waiting": "CrashLoopBackOff", "ended": {"exitCode": 1}}
+CRASHING: dict[str, Any] = {"waiting": "CrashLoopBackOff", "ended": {"exitCode": 1}}
 
 
 def test_only_pods_of_the_new_replica_set_count() -> None:
@@ -221,7 +221,12 @@ def test_pods_that_are_refused_are_told_from_the_replica_set(message: str, cause
 
 
 def test_a_rollout_out_of_time_makes_its_findings_final() -> None:
-    stalled = {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded", "message": "timed out"}
+    stalled: dict[str, Any] = {
+        "type": "Progressing",
+        "status": "False",
+        "reason": "ProgressDeadlineExceeded",
+        "message": "timed out",
+    }
     new = owned(pod(running=True), "rs-2")
     found = diagnose.deployment(deployment(**stalled), [replica_set("2")], [new], [event("Unhealthy", REFUSED)])
     assert [finding.patience for finding in found] == [0]
