@@ -10,7 +10,6 @@ import tempfile
 import time
 
 from k8s_ee_sandbox import artifacts, cluster, progress
-
 from tests import world
 from tests.workflows import harness
 
@@ -27,14 +26,7 @@ def main() -> int:
     serving = time.monotonic()
     say(f"cluster serving after {serving - started:.1f} s ({serving - built:.1f} s of it starting)")
     try:
-        with tempfile.TemporaryDirectory(prefix="k8s-ee-demo-") as scratch:
-            with world.world(sandbox, pathlib.Path(scratch)) as pull_request:
-                code = show(pull_request)
-                if not os.environ.get("KEEP"):
-                    say("closing the pull request")
-                    closed = pull_request.run("closed")
-                    code = code or closed.returncode
-                    print(pull_request.comments()[0])
+        code = _demonstrate(sandbox)
     finally:
         if os.environ.get("KEEP"):
             say(f"left running: export KUBECONFIG={sandbox.kubeconfig}; stop it with `make clean`")
@@ -42,6 +34,20 @@ def main() -> int:
             cluster.down(_NAME, lines)
     say(f"demo: {time.monotonic() - started:.0f} s")
     return code
+
+
+def _demonstrate(sandbox: cluster.Sandbox) -> int:
+    with (
+        tempfile.TemporaryDirectory(prefix="k8s-ee-demo-") as scratch,
+        world.world(sandbox, pathlib.Path(scratch)) as pull_request,
+    ):
+        code = show(pull_request)
+        if os.environ.get("KEEP"):
+            return code
+        say("closing the pull request")
+        closed = pull_request.run("closed")
+        print(pull_request.comments()[0])
+        return code or closed.returncode
 
 
 def show(pull_request: world.World) -> int:

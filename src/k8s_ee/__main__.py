@@ -37,18 +37,21 @@ def _execute(run: cli.Run, arguments: list[str]) -> int:
     except Exception as error:  # a bug of ours: said as one, with a way to show it to us
         return _failed(run, errors.K8sEEError(f"this is a bug: {type(error).__name__}: {error}", hint=_BUG), error)
     if isinstance(result, outcome.Outcome):
-        _print(run, result)
-        reporting.publish(run.session, result)
+        _report(run, result)
     return 0
 
 
 def _failed(run: cli.Run, error: errors.K8sEEError, cause: Exception | None = None) -> int:
     if run.debug:
         traceback.print_exception(cause or error)
-    result = reporting.failure(run.session, error, command=run.command)
+    _report(run, reporting.failure(run.session, error, command=run.command))
+    return error.exit_code
+
+
+def _report(run: cli.Run, result: outcome.Outcome) -> None:
+    result = run.session.redactor.outcome(result) if run.session else result
     _print(run, result)
     reporting.publish(run.session, result)
-    return error.exit_code
 
 
 def _print(run: cli.Run, result: outcome.Outcome) -> None:

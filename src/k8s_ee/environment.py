@@ -85,7 +85,7 @@ class Environment:
         }
 
     def annotations(self) -> dict[str, str]:
-        """What creating or updating the namespace writes; times and the head SHA are written by the steps that prove them."""
+        """What every run writes at its start. Times and the head SHA are written by the steps that prove them."""
         return {REPOSITORY: self.repository, BRANCH: self.branch, URL: self.url, RUN: str(self.run)}
 
 

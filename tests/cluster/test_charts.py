@@ -37,7 +37,7 @@ def target(ci: conftest.Kubectl, kubectl: conftest.Kubectl) -> Iterator[environm
     """An environment with its fence, made by the CI identity."""
     project = environment.ProjectId(f"c{uuid.uuid4().hex[:8]}")
     target = dataclasses.replace(facts.TARGET, project=project, branch="")
-    apply(ci, [plan.namespace(target, facts.FULL, facts.PLATFORM)])
+    apply(ci, [plan.namespace(target, facts.PLATFORM)])
     apply(ci, list(plan.fence(target, facts.FULL, facts.PLATFORM)))
     yield target
     kubectl("delete", "namespace", target.namespace, "--wait=false")

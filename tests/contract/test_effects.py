@@ -61,7 +61,7 @@ def _planned(wanted: model.Config, platform: model.Platform) -> list[Any]:
     )
     secrets = {one.engine: plan.ENGINES[one.engine].secret for one in wanted.databases}
     return [
-        plan.namespace(target, wanted, platform),
+        plan.namespace(target, platform),
         plan.fence(target, wanted, platform),
         plan.app(target, wanted, platform, image="registry.example.com/a@sha256:0", database_secrets=secrets),
         [plan.database(target, one, platform, secret="s") for one in wanted.databases],

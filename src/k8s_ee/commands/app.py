@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from k8s_ee import environment, errors, helm, outcome, plan, probe
-from k8s_ee.cluster import waiting
+from k8s_ee.cluster import waiting, watching
 from k8s_ee.commands import admission, cleanup, databases, reporting, session
 
 Manifest = dict[str, Any]
 
+_REVISION = "deployment.kubernetes.io/revision"
+_TEMPLATE_HASH = "pod-template-hash"
 IMAGE = re.compile(r"[a-z0-9][a-z0-9._:/-]*@sha256:[0-9a-f]{64}", re.ASCII)
 
 
@@ -62,21 +65,34 @@ def migrate(ctx: session.Session, release: tuple[Manifest, ...]) -> None:
     jobs = _jobs(release)
     if jobs:
         with ctx.phase("migration"):
+            _forget_failed(ctx, jobs)
             apply(ctx, first_step(release))
             _wait(ctx, [("Job", one["metadata"]["name"]) for one in jobs])
+
+
+def _forget_failed(ctx: session.Session, jobs: list[Manifest]) -> None:
+    """A Job that failed stays failed; the same commit is tried again with a new one."""
+    for wanted in jobs:
+        name, namespace = wanted["metadata"]["name"], ctx.target().namespace
+        found = ctx.cluster.get("Job", name, namespace)
+        conditions = (found or {}).get("status", {}).get("conditions") or []
+        if found and any(one["type"] == "Failed" and one["status"] == "True" for one in conditions):
+            uid = found["metadata"]["uid"]
+            ctx.cluster.delete("Job", name, namespace, uid=uid)
+            watching.gone(ctx.cluster, "Job", name, namespace=namespace, uid=uid, deadline=ctx.deadline)
 
 
 def roll_out(ctx: session.Session, release: tuple[Manifest, ...]) -> None:
     """Everything but the Ingress, until only this commit serves; then the Ingress; then what is not needed any more."""
     namespace, target = ctx.target().namespace, ctx.target()
-    previous = ctx.cluster.get("Deployment", plan.APP, namespace)
     with ctx.phase("rollout"):
         try:
             apply(ctx, [one for one in release if one["kind"] not in {"Job", "Ingress"}])
             _wait(ctx, [("Deployment", plan.APP)])
             waiting.served(ctx.cluster, namespace, plan.APP, target.head_sha, deadline=ctx.deadline)
-        except errors.NotReady as error:
-            raise _put_back(ctx, previous, error) from error
+        except errors.NotReady:
+            _put_back(ctx)
+            raise
     with ctx.phase("ingress"):
         apply(ctx, [one for one in release if one["kind"] == "Ingress"])
         ctx.cluster.prune(namespace, plan.APP, plan.APP_MANAGER, keep=databases.names(release))
@@ -137,19 +153,40 @@ def _reachable(ctx: session.Session) -> str:
     )
 
 
-def _put_back(ctx: session.Session, previous: Manifest | None, error: errors.NotReady) -> errors.NotReady:
-    """Applies the pod template that served before, so that the next pod that starts is one that works."""
-    if previous is None or not ctx.observed or not ctx.observed.head_sha:
-        return error
-    template = {
+def _put_back(ctx: session.Session) -> None:
+    """Applies the pod template of the commit that was last proven ready, so that the next pod to start works.
+
+    It is taken from its ReplicaSet: the Deployment may hold the template of a run that was cut off.
+    """
+    good = ctx.observed.head_sha if ctx.observed else ""
+    namespace = ctx.target().namespace
+    current = ctx.cluster.get("Deployment", plan.APP, namespace)
+    template = _template_of(ctx.cluster.list("ReplicaSet", namespace), good)
+    if not good or current is None or template is None:
+        return
+    deployment = {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
-        "metadata": {"name": plan.APP, "labels": previous["metadata"].get("labels", {})},
-        "spec": previous["spec"],
+        "metadata": {"name": plan.APP, "labels": current["metadata"].get("labels", {})},
+        "spec": {**current["spec"], "template": template},
     }
-    apply(ctx, [template])
-    ctx.notes.append(f"commit {ctx.observed.head_sha[:7]} still serves; {ctx.target().head_sha[:7]} was taken back")
-    return error
+    apply(ctx, [deployment])
+    ctx.notes.append(f"commit {good[:7]} still serves; {ctx.target().head_sha[:7]} was taken back")
+
+
+def _template_of(replica_sets: Sequence[Manifest], sha: str) -> Manifest | None:
+    """The newest pod template of a commit, as the Deployment had it."""
+    found = [
+        one
+        for one in replica_sets
+        if one["spec"]["template"]["metadata"].get("annotations", {}).get(environment.HEAD_SHA) == sha
+    ]
+    if not found:
+        return None
+    newest = max(found, key=lambda one: int(one["metadata"]["annotations"].get(_REVISION, "0")))
+    template: Manifest = newest["spec"]["template"]
+    labels = {key: value for key, value in template["metadata"]["labels"].items() if key != _TEMPLATE_HASH}
+    return {**template, "metadata": {**template["metadata"], "labels": labels}}
 
 
 def _jobs(release: tuple[Manifest, ...]) -> list[Manifest]:

@@ -19,7 +19,7 @@ def cleanup(ctx: session.Session, *, project: str = "") -> outcome.Outcome:
     if not found:
         ctx.notes.append("nothing to clean up: this pull request has no environment")
     if ctx.options.dry_run:
-        return _result(ctx, "planned", found, receipts=[])
+        return _result(ctx, "planned", found, receipts=[], project=project)
     with ctx.phase("destroy"):
         receipts = pool.side_by_side([functools.partial(_destroy, ctx, one) for one in found])
     left = tuple(item for one in receipts for item in one.left)
@@ -29,7 +29,7 @@ def cleanup(ctx: session.Session, *, project: str = "") -> outcome.Outcome:
             hint="run the same command again once the named blocker is gone; nothing is ever forced",
             evidence=left,
         )
-    return _result(ctx, "destroyed", found, receipts=receipts)
+    return _result(ctx, "destroyed", found, receipts=receipts, project=project)
 
 
 def _find(ctx: session.Session) -> list[environment.Observed]:
@@ -51,6 +51,7 @@ def _result(
     found: list[environment.Observed],
     *,
     receipts: list[cluster.Receipt],
+    project: str,
 ) -> outcome.Outcome:
     outputs = {
         "state": state,
@@ -60,6 +61,7 @@ def _result(
     }
     gone = {
         "environments": [{"namespace": one.namespace, "uid": one.uid} for one in found],
+        "project": project,
         "volumes": [volume for one in receipts for volume in one.volumes],
     }
     return ctx.result("cleanup", state, outputs=outputs, data=gone)

@@ -7,11 +7,11 @@ import functools
 import json
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from k8s_ee import errors, helm, outcome, plan
-from k8s_ee.cluster import find, pool, waiting
+from k8s_ee.cluster import namespaces, pool, waiting
 from k8s_ee.commands import admission, session
 from k8s_ee.config import model
 
@@ -37,13 +37,15 @@ def deploy_db(ctx: session.Session) -> outcome.Outcome:
 
 
 def require_namespace(ctx: session.Session) -> None:
-    """Raises InputError when create-namespace has not run, Refused when the namespace is not this environment's."""
+    """Raises InputError when create-namespace has not run, Refused when it is not this environment's,
+    or when a newer run has deployed to it."""
     target = ctx.target()
-    found = [one for one in find(ctx.cluster, target.repository_id, target.number) if one.namespace == target.namespace]
-    if not found or found[0].terminating:
-        state = "is terminating" if found else "does not exist"
+    found = ctx.cluster.get("Namespace", target.namespace)
+    observed = namespaces.owned(found, target) if found else None
+    if observed is None or observed.terminating:
+        state = "is being deleted" if observed else "does not exist"
         raise errors.InputError(f"namespace {target.namespace} {state}", hint="run create-namespace first")
-    ctx.observed = found[0]
+    ctx.observed = observed
 
 
 def apply(ctx: session.Session) -> None:
@@ -90,10 +92,16 @@ def _credentials(ctx: session.Session, database: model.Database) -> Manifest:
         )
     if existing is None:
         made = plan.credentials(engine, ctx.target(), token=lambda: secrets.token_urlsafe(24))
-        ctx.hide(*made["stringData"].values())
+        _hide(ctx, engine, made["stringData"])
         existing = ctx.cluster.create_only(made)
-    ctx.hide(*(base64.b64decode(value).decode() for value in existing.get("data", {}).values()))
+    _hide(ctx, engine, {key: base64.b64decode(value).decode() for key, value in existing.get("data", {}).items()})
     return existing
+
+
+def _hide(ctx: session.Session, engine: plan.Engine, values: Mapping[str, str]) -> None:
+    """The password and whatever contains it; a port or a user name would star out half of every log."""
+    password = values.get(engine.password, "")
+    ctx.hide(*(value for value in values.values() if password and password in value))
 
 
 def _retire(ctx: session.Session, engine: str) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 
 from k8s_ee import environment, errors, outcome, plan
 from k8s_ee.cluster import namespaces, pool
-from k8s_ee.commands import admission, reporting, session
+from k8s_ee.commands import admission, databases, reporting, session
 
-FENCE = "k8s-ee-fence"
+FENCE = plan.manager(plan.FENCE)
 
 
 def create_namespace(ctx: session.Session) -> outcome.Outcome:
@@ -36,7 +36,7 @@ def fence(ctx: session.Session) -> namespaces.Ensured:
     Each answer of the API server is the object as stored, so what is returned was verified, not hoped for.
     """
     target, platform = ctx.target(), ctx.platform
-    manifest = plan.namespace(target, ctx.config, platform)
+    manifest = plan.namespace(target, platform)
     with ctx.phase("namespace"):
         ensured = namespaces.ensure(ctx.cluster, manifest, target, ctx.deadline)
         ctx.observed = ensured.observed
@@ -49,6 +49,8 @@ def fence(ctx: session.Session) -> namespaces.Ensured:
         ]
         steps += [functools.partial(_copy_pull_secret, ctx, name) for name in platform.image_pull_secrets]
         pool.side_by_side(steps)
+        if not ensured.created:
+            ctx.cluster.prune(target.namespace, plan.FENCE, FENCE, databases.names(manifests))
     return ensured
 
 

@@ -8,6 +8,7 @@ import json
 
 from k8s_ee import environment, errors, outcome
 from k8s_ee.commands import admission, session
+from k8s_ee.config import model
 
 # `plan` and `helm` are imported where they are used: `validate` is run on every push and must start fast.
 
@@ -19,7 +20,7 @@ def validate(ctx: session.Session) -> outcome.Outcome:
         "project": config.project,
         "trigger": config.trigger,
         "databases": json.dumps([one.engine for one in config.databases]),
-        "config": json.dumps(dataclasses.asdict(config), default=str, sort_keys=True),
+        "config": json.dumps(_values(config), sort_keys=True),
         "namespace": "",
         "url": "",
     }
@@ -32,6 +33,11 @@ def validate(ctx: session.Session) -> outcome.Outcome:
     if not ctx.options.platform_file:
         return ctx.result("validate", "valid", outputs=outputs)
     return _with_plan(ctx, outputs)
+
+
+def _values(config: model.Config) -> dict[str, object]:
+    """With every default filled in; where in the file a key stands is nobody's business."""
+    return {key: value for key, value in dataclasses.asdict(config).items() if key not in {"marks", "path"}}
 
 
 def _with_plan(ctx: session.Session, outputs: dict[str, str]) -> outcome.Outcome:
@@ -55,6 +61,6 @@ def render(ctx: session.Session, *, image: str) -> outcome.Outcome:
     components.append(plan.app(target, config, platform, image=image, database_secrets=secrets))
     render_one = functools.partial(helm.render, namespace=target.namespace, kube_version=helm.OLDEST_KUBERNETES)
     rendered = pool.side_by_side([functools.partial(render_one, one) for one in components])
-    manifests = [plan.namespace(target, config, platform), *plan.fence(target, config, platform)]
+    manifests = [plan.namespace(target, platform), *plan.fence(target, config, platform)]
     manifests += [manifest for component in rendered for manifest in component]
     return ctx.result("render", "planned", data={"manifests": manifests})

@@ -8,7 +8,7 @@ from k8s_ee import environment
 from k8s_ee.config import model
 from k8s_ee.plan import engines, quota
 from k8s_ee.plan.application import APP, APP_MANAGER, app
-from k8s_ee.plan.components import Component, Manifest
+from k8s_ee.plan.components import FENCE, Component, Manifest, manager
 from k8s_ee.plan.engines import ENGINES, Engine, credentials, database
 from k8s_ee.plan.isolation import fence, namespace
 
@@ -16,6 +16,7 @@ __all__ = [
     "APP",
     "APP_MANAGER",
     "ENGINES",
+    "FENCE",
     "Component",
     "Engine",
     "Manifest",
@@ -23,6 +24,7 @@ __all__ = [
     "credentials",
     "database",
     "fence",
+    "manager",
     "namespace",
     "summary",
 ]

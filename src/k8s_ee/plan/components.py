@@ -12,6 +12,7 @@ from k8s_ee.config import model
 Manifest = dict[str, Any]
 
 SERVICE_ACCOUNT = "preview"
+FENCE = "fence"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,7 +13,7 @@ from k8s_ee.plan import components
 
 @dataclasses.dataclass(frozen=True)
 class Engine:
-    """`env` gives the variables an app connects with, from a password that is safe in a URL.
+    """`env` gives the variables an app connects with, from a password that is safe in a URL; `password` names its own.
 
     `ping` is a query by the app's own user, run in `user`'s name in the database's own image, told by those variables
     where to go. `default_image` is taken for `default_version`, `image` with the version for every other.
@@ -29,6 +29,7 @@ class Engine:
     ping: tuple[str, ...]
     resources: model.Resources
     env: Callable[[str], Mapping[str, str]]
+    password: str
 
     @property
     def secret(self) -> str:
@@ -77,6 +78,7 @@ ENGINES: Mapping[str, Engine] = {
                 limits=model.Quantities(cpu="1", memory="512Mi"),
             ),
             env=_postgresql,
+            password="PGPASSWORD",  # noqa: S106 - the name of a variable
         ),
     )
 }

@@ -24,7 +24,7 @@ _NOT_INTERNET = (
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
-def namespace(target: environment.Environment, _config: model.Config, platform: model.Platform) -> components.Manifest:
+def namespace(target: environment.Environment, platform: model.Platform) -> components.Manifest:
     """Pod Security as the platform sets it; what "restricted" would refuse is at least reported."""
     security = {
         "pod-security.kubernetes.io/enforce": platform.pod_security,
@@ -65,7 +65,7 @@ def _policies(
         return {
             "apiVersion": "networking.k8s.io/v1",
             "kind": "NetworkPolicy",
-            "metadata": components.metadata(target, name, component="fence"),
+            "metadata": components.metadata(target, name, component=components.FENCE),
             "spec": {"podSelector": {}, "policyTypes": directions, **spec},
         }
 
@@ -112,7 +112,7 @@ def _service_account(target: environment.Environment, platform: model.Platform) 
     return {
         "apiVersion": "v1",
         "kind": "ServiceAccount",
-        "metadata": components.metadata(target, components.SERVICE_ACCOUNT, component="fence"),
+        "metadata": components.metadata(target, components.SERVICE_ACCOUNT, component=components.FENCE),
         "automountServiceAccountToken": False,
         "imagePullSecrets": [{"name": name} for name in platform.image_pull_secrets],
     }

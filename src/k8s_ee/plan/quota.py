@@ -69,7 +69,7 @@ def resource_quota(target: environment.Environment, config: model.Config) -> com
     return {
         "apiVersion": "v1",
         "kind": "ResourceQuota",
-        "metadata": components.metadata(target, "environment", component="fence"),
+        "metadata": components.metadata(target, "environment", component=components.FENCE),
         "spec": {"hard": hard(config)},
     }
 
@@ -90,7 +90,7 @@ def limit_range(target: environment.Environment, config: model.Config, platform:
     return {
         "apiVersion": "v1",
         "kind": "LimitRange",
-        "metadata": components.metadata(target, "environment", component="fence"),
+        "metadata": components.metadata(target, "environment", component=components.FENCE),
         "spec": {"limits": [limits]},
     }
 

@@ -119,7 +119,7 @@ def test_every_exception_lies_inside_its_block_as_the_api_server_wants_it() -> N
 
 @pytest.mark.parametrize("level", ["restricted", "baseline"])
 def test_the_namespace_enforces_what_the_platform_says_and_reports_the_rest(level: Any) -> None:
-    namespace = plan.namespace(facts.TARGET, facts.FULL, model.Platform(domain="x.example", pod_security=level))
+    namespace = plan.namespace(facts.TARGET, model.Platform(domain="x.example", pod_security=level))
     labels = namespace["metadata"]["labels"]
     assert labels["pod-security.kubernetes.io/enforce"] == level
     assert labels["pod-security.kubernetes.io/warn"] == labels["pod-security.kubernetes.io/audit"] == "restricted"
