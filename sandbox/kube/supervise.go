@@ -92,11 +92,11 @@ func (c *children) start(part program, log *os.File) (<-chan syscall.WaitStatus,
 }
 
 func (p program) environment() []string {
-	all := os.Environ()
+	var all []string
 	for name, value := range p.Env {
 		all = append(all, name+"="+value)
 	}
-	return all
+	return append(all, os.Environ()...) // of two with the same name, programs read the first
 }
 
 func (p program) keep(family *children, path string) {
