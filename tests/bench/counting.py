@@ -1,0 +1,105 @@
+"""Counts what is asked of the API server: plain HTTP in, the same request with a token out. Never used for timing."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import http.client
+import http.server
+import re
+import ssl
+import threading
+import urllib.parse
+from collections.abc import Iterator
+
+Counts = collections.Counter[str]
+
+_HOP = {"connection", "host", "transfer-encoding", "content-length", "authorization", "keep-alive"}
+_VERBS = {"GET": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
+_RESOURCE = re.compile(
+    r"/(?:api|apis/[^/]+)/[^/]+(?:/namespaces/[^/]+(?=/[^/]))?/(?P<plural>[^/]+)(?:/(?P<name>[^/]+))?(?:/(?P<sub>.+))?"
+)
+
+
+def named(method: str, target: str) -> str:
+    """ "list pods", "patch namespaces", "get /version": as the verbs of RBAC."""
+    parts = urllib.parse.urlsplit(target)
+    found = _RESOURCE.fullmatch(parts.path)
+    if not found:
+        return f"{_VERBS[method]} {_discovery(parts.path)}"
+    resource = found["plural"] + (f"/{found['sub']}" if found["sub"] else "")
+    if method != "GET" or found["name"]:
+        collection = "collection" if method == "DELETE" and not found["name"] else ""
+        return f"{_VERBS[method]}{collection} {resource}"
+    watched = urllib.parse.parse_qs(parts.query).get("watch", ["0"])[0] in {"1", "true"}
+    return f"{'watch' if watched else 'list'} {resource}"
+
+
+def _discovery(path: str) -> str:
+    """Of the many documents that describe the API, the kind only."""
+    return re.sub(r"^/(openapi|apis?)(/.*)?$", r"/\1", path)
+
+
+@contextlib.contextmanager
+def running(server: str, *, authority: str, token: str) -> Iterator[tuple[str, Counts]]:
+    """URL and what was counted so far. `server` is the API server's https URL, `authority` its CA as PEM."""
+    counts: Counts = collections.Counter()
+    address = urllib.parse.urlsplit(server).netloc
+    context = ssl.create_default_context(cadata=authority)
+
+    class Bound(_Handler):
+        def upstream(self) -> http.client.HTTPSConnection:
+            return http.client.HTTPSConnection(address, timeout=300, context=context)
+
+        def count(self) -> None:
+            counts[named(self.command, self.path)] += 1
+
+        authorization = f"Bearer {token}"
+
+    listening = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Bound)
+    listening.daemon_threads = True
+    thread = threading.Thread(target=listening.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listening.server_address[1]}", counts
+    finally:
+        listening.shutdown()
+        listening.server_close()
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    authorization = ""
+
+    def upstream(self) -> http.client.HTTPSConnection:
+        raise NotImplementedError
+
+    def count(self) -> None:
+        raise NotImplementedError
+
+    def _forward(self) -> None:
+        self.count()
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0)) or None
+        headers = {key: value for key, value in self.headers.items() if key.lower() not in _HOP}
+        with contextlib.closing(self.upstream()) as connection, contextlib.suppress(ConnectionError):
+            connection.request(self.command, self.path, body, {**headers, "Authorization": self.authorization})
+            self._answer(connection.getresponse())
+
+    def _answer(self, answer: http.client.HTTPResponse) -> None:
+        """In chunks, each as soon as it is there: a watch has no end."""
+        self.send_response_only(answer.status)
+        for key, value in answer.getheaders():
+            if key.lower() not in _HOP:
+                self.send_header(key, value)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        data = b"first"
+        while data:
+            data = answer.read1()
+            self.wfile.write(b"%x\r\n%b\r\n" % (len(data), data))
+            self.wfile.flush()
+
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _forward
+
+    def log_message(self, *_: object) -> None:
+        pass
