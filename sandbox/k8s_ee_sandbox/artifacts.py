@@ -13,12 +13,21 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 
-from k8s_ee_sandbox import artifacts_images, artifacts_recipe, cache, errors, logged, packages, toolchain
+from k8s_ee_sandbox import (
+    artifacts_cilium,
+    artifacts_images,
+    artifacts_recipe,
+    cache,
+    errors,
+    logged,
+    packages,
+    toolchain,
+)
 from k8s_ee_sandbox import progress as progress_lines
 
 _KEPT_SECONDS = 14 * 24 * 3600
 
-RECIPES = {recipe.name: recipe for recipe in (*toolchain.RECIPES, *artifacts_images.RECIPES)}
+RECIPES = {recipe.name: recipe for recipe in (*toolchain.RECIPES, *artifacts_images.RECIPES, *artifacts_cilium.RECIPES)}
 
 
 def ensure(*names: str, progress: progress_lines.Progress) -> dict[str, pathlib.Path]:

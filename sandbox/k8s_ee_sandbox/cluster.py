@@ -22,6 +22,7 @@ from k8s_ee_sandbox import (
     network,
     node,
     node_cgroups,
+    node_cilium,
     node_config,
     node_programs,
     packages,
@@ -148,7 +149,7 @@ def _start(where: state.Place, profile: cluster_profiles.Profile, *, parts: dict
     with state.locked("sandbox-addresses"):
         net = network.choose(where.name)
         network.create(net)
-    site = node_programs.Site(where=where, net=net, kube=parts["kube"])
+    site = node_programs.Site(where=where, net=net, kube=parts["kube"], cilium=parts.get("cilium"))
     running = _launch(site, profile)
     try:
         running = dataclasses.replace(running, complete=True, images=_fill(site, profile, running, parts=parts))
@@ -171,10 +172,12 @@ def _launch(site: node_programs.Site, profile: cluster_profiles.Profile) -> stat
     node_cgroups.create(where.name)
     pki.create(where, net, kube=site.kube)
     pki.write_registry_login(where, user=_REGISTRY_USER, password=password)
-    node_config.write(where, net)
+    node_config.write(where, net, cilium=site.cilium)
+    node_cilium.write(site)
     node.forget_containers(site)
     programs = profile.programs(site, where.run / "images-ready")
-    pid = node.start(site, node.Plan(mounts=node.mounts(where), processes=programs, logs=str(where.logs)))
+    mounts = [*node.mounts(where), *profile.mounts]
+    pid = node.start(site, node.Plan(mounts=mounts, processes=programs, logs=str(where.logs)))
     running = state.State(
         name=where.name,
         profile=profile.name,
@@ -201,20 +204,22 @@ def _fill(
     with concurrent.futures.ThreadPoolExecutor(max_workers=1) as pool:
         loading = pool.submit(images.load) if profile.runs_pods else None
         ready.wait_for_api()
-        _apply(ready.client, profile, net=site.net)
+        _apply(ready.client, profile, site=site)
         if loading:
             loading.result()
     ready.wait()
     return images.publish() if profile.runs_pods else {}
 
 
-def _apply(client: cluster_api.Client, profile: cluster_profiles.Profile, *, net: network.Network) -> None:
+def _apply(client: cluster_api.Client, profile: cluster_profiles.Profile, *, site: node_programs.Site) -> None:
+    for definition in node_cilium.definitions(site):
+        client.apply(definition)
+    net = site.net
     values = {
         "dns_address": net.dns_service,
         "dns_domain": pki.DOMAIN,
         "ingress_class": INGRESS_CLASS,
         "ingress_namespace": INGRESS_NAMESPACE,
-        "internet_address": net.internet,
         "kube_image": artifacts_images.tag("kube"),
         "node_address": net.node,
         "platform_namespace": PLATFORM_NAMESPACE,

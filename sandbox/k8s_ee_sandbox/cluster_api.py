@@ -14,7 +14,10 @@ from k8s_ee_sandbox import errors
 Manifest = dict[str, Any]
 _MANAGER = "k8s-ee-sandbox"
 _PLURALS = {"IngressClass": "ingressclasses", "StorageClass": "storageclasses"}
-_CLUSTER_WIDE = ("ClusterRole", "ClusterRoleBinding", "IngressClass", "Namespace", "Node", "StorageClass")
+_CLUSTER_WIDE = (
+    *("ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "IngressClass", "Namespace", "Node"),
+    "StorageClass",
+)
 
 
 class NotReachableError(Exception):

@@ -5,7 +5,7 @@ import pathlib
 import shutil
 from collections.abc import Callable
 
-from k8s_ee_sandbox import errors, node_config, node_programs
+from k8s_ee_sandbox import errors, node, node_cilium, node_config, node_programs
 
 # Program → Debian package. By program: containerd may come from Docker's packages, which exclude Debian's.
 _HOST_PROGRAMS = {"ip": "iproute2", "nsenter": "util-linux", "unshare": "util-linux"}
@@ -16,6 +16,8 @@ _POD_PROGRAMS = {
     "iptables": "iptables",
     "conntrack": "conntrack",
 }
+
+_POLICY_PROGRAMS = {"clang-19": "clang-19", node_cilium.LOOPBACK: "containernetworking-plugins"}
 
 IMAGES = ("base", "postgresql")  # in the registry of every sandbox that runs pods
 
@@ -31,6 +33,7 @@ class Profile:
     host_programs: dict[str, str]  # program → Debian package
     manifests: tuple[str, ...]
     deployments: tuple[tuple[str, str], ...] = ()  # namespace and name of what has to be available
+    mounts: tuple[node.Mount, ...] = ()
 
     def missing_packages(self) -> list[str]:
         return sorted({package for program, package in self.host_programs.items() if not shutil.which(program)})
@@ -44,6 +47,20 @@ def _whole_node(site: node_programs.Site, images_ready: pathlib.Path) -> list[no
     return [*node_programs.control_plane(site), *node_programs.workers(site, images_ready=images_ready)]
 
 
+def _node_with_policies(site: node_programs.Site, images_ready: pathlib.Path) -> list[node_programs.Program]:
+    return [*_whole_node(site, images_ready), *node_cilium.programs(site)]
+
+
+_NODE = Profile(
+    name="node",
+    programs=_whole_node,
+    runs_pods=True,
+    artifacts=("kube", "image-kube", "image-pause", "crane", *(f"image-{name}" for name in IMAGES)),
+    host_programs={**_HOST_PROGRAMS, **_POD_PROGRAMS},
+    manifests=("base", "storage", "dns", "ingress"),
+    deployments=(("kube-system", "coredns"), ("ingress", "ingress")),
+)
+
 _PROFILES = {
     profile.name: profile
     for profile in (
@@ -55,14 +72,14 @@ _PROFILES = {
             host_programs=_HOST_PROGRAMS,
             manifests=("base",),
         ),
-        Profile(
-            name="node",
-            programs=_whole_node,
-            runs_pods=True,
-            artifacts=("kube", "image-kube", "image-pause", "crane", *(f"image-{name}" for name in IMAGES)),
-            host_programs={**_HOST_PROGRAMS, **_POD_PROGRAMS},
-            manifests=("base", "storage", "dns", "ingress"),
-            deployments=(("kube-system", "coredns"), ("ingress", "ingress")),
+        _NODE,
+        dataclasses.replace(
+            _NODE,
+            name="policy",
+            programs=_node_with_policies,
+            artifacts=(*_NODE.artifacts, "cilium"),
+            host_programs={**_NODE.host_programs, **_POLICY_PROGRAMS},
+            mounts=(node.Mount("bpf", "bpf", "/sys/fs/bpf"),),
         ),
     )
 }

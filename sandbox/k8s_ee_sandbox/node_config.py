@@ -11,13 +11,16 @@ CNI_PLUGINS = "/usr/lib/cni"  # of Debian and Ubuntu
 _MAX_PODS = 250
 
 
-def write(where: state.Place, net: network.Network) -> None:
+def write(where: state.Place, net: network.Network, *, cilium: pathlib.Path | None = None) -> None:
+    """With Cilium, its agent configures the network of pods once it can enforce policies."""
     where.conf.mkdir()
     _write_json(where.conf / "kubelet.json", _kubelet(where, net))
     _write_json(where.conf / "kube-proxy.json", _kube_proxy(where, net))
     (where.conf / "cni").mkdir()
-    _write_json(where.conf / "cni" / "10-k8s-ee.conflist", _cni(net))
-    (where.conf / "containerd.toml").write_text(_containerd(where))
+    if not cilium:
+        _write_json(where.conf / "cni" / "10-k8s-ee.conflist", _cni(net))
+    plugins = str(cilium / "bin") if cilium else CNI_PLUGINS
+    (where.conf / "containerd.toml").write_text(_containerd(where, cni_plugins=plugins))
     (where.conf / "resolv.conf").write_text(f"nameserver {net.internet}\n")
     _write_registry_host(where.conf / "registries", net)
 
@@ -113,7 +116,7 @@ def _cni(net: network.Network) -> dict[str, Any]:
     return {"cniVersion": "0.4.0", "name": "k8s-ee", "plugins": [plugin]}
 
 
-def _containerd(where: state.Place) -> str:
+def _containerd(where: state.Place, *, cni_plugins: str) -> str:
     # restrict_oom_score_adj: without CAP_SYS_RESOURCE runc can't lower the score, and no pod would start.
     return f"""\
 version = 2
@@ -131,7 +134,7 @@ disabled_plugins = ["io.containerd.snapshotter.v1.btrfs", "io.containerd.snapsho
   sandbox_image = "{artifacts_images.tag("pause")}"
   restrict_oom_score_adj = true
   [plugins."io.containerd.grpc.v1.cri".cni]
-    bin_dir = "{CNI_PLUGINS}"
+    bin_dir = "{cni_plugins}"
     conf_dir = "/run/cni/net.d"
   [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
     runtime_type = "io.containerd.runc.v2"

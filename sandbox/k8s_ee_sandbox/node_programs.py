@@ -8,7 +8,7 @@ from k8s_ee_sandbox import network, node_config, pki, state
 
 PROVISIONER = "k8s-ee/directory"
 _API = "tcp:127.0.0.1:6443"
-_API_READY = "https://127.0.0.1:6443/readyz"  # clients that come earlier are refused, and try again too late
+API_READY = "https://127.0.0.1:6443/readyz"  # clients that come earlier are refused, and try again too late
 _ETCD = "127.0.0.1:2379"
 _CONTAINERD = "unix:/run/containerd/containerd.sock"
 
@@ -31,6 +31,7 @@ class Site:
     where: state.Place
     net: network.Network
     kube: pathlib.Path
+    cilium: pathlib.Path | None = None  # only where policies are enforced
 
     def pki(self, file: str) -> str:
         return str(self.where.pki / file)
@@ -48,7 +49,7 @@ def workers(site: Site, *, images_ready: pathlib.Path) -> list[Program]:
         _scheduler(site),
         _containerd(site),
         _kubelet(site, images_ready=images_ready),
-        site.program("kube-proxy", f"--config={site.where.conf / 'kube-proxy.json'}", wait_for=(_API_READY,)),
+        site.program("kube-proxy", f"--config={site.where.conf / 'kube-proxy.json'}", wait_for=(API_READY,)),
         _provisioner(site),
         _registry(site),
     ]
@@ -108,7 +109,7 @@ def _controller_manager(site: Site) -> Program:
         "--kube-api-qps=200",
         "--kube-api-burst=400",
         f"--cert-dir={site.where.run / 'controller-manager-certs'}",
-        wait_for=(_API_READY,),
+        wait_for=(API_READY,),
     )
 
 
@@ -121,7 +122,7 @@ def _scheduler(site: Site) -> Program:
         f"--authorization-kubeconfig={kubeconfig}",
         "--leader-elect=false",
         f"--cert-dir={site.where.run / 'scheduler-certs'}",
-        wait_for=(_API_READY,),
+        wait_for=(API_READY,),
     )
 
 
@@ -151,7 +152,7 @@ def _provisioner(site: Site) -> Program:
         f"--kubeconfig={site.pki('provisioner.kubeconfig')}",
         f"--root={site.where.run / 'volumes'}",
         f"--node={site.net.name}",
-        wait_for=(_API_READY,),
+        wait_for=(API_READY,),
     )
 
 
