@@ -1,58 +1,120 @@
-"""The embedded cluster from the command line."""
+"""Run a real Kubernetes cluster on this machine, with a registry, an ingress controller and k8s-ee's platform part."""
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 
-from k8s_ee_sandbox import cluster, cluster_profiles, errors
+from k8s_ee_sandbox import artifacts, cluster, cluster_api, cluster_profiles, errors, platform, state
 from k8s_ee_sandbox import progress as progress_lines
 
-_NOT_RUNNING = 3
+# As `k8s-ee` has them: 2 is wrong input, which argparse ends with by itself.
+_UNAVAILABLE = 5
+_INTERRUPTED = 130
+
+_EXAMPLES = """\
+examples:
+  k8s-ee sandbox up                       a cluster with pods, and what a deploy needs
+  k8s-ee sandbox up --profile policy      one that enforces network policies
+  k8s-ee sandbox status --output json     addresses, logins and files for scripts
+  k8s-ee sandbox down --all
+
+It needs Linux and root. Exit codes: 0 done, 2 wrong input, 5 not running or not answering, 130 interrupted.
+"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(argv)
     try:
-        return _run(options)
+        code: int = options.run(options)
+        sys.stdout.flush()
     except errors.SandboxError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 1
+        return _UNAVAILABLE
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except BrokenPipeError:  # the reader has seen enough; what the interpreter flushes at its end goes nowhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return code
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m k8s_ee_sandbox", description=__doc__)
-    parser.add_argument("command", choices=["up", "down", "status"])
-    parser.add_argument("--name", default="k8s-ee", help="several may run side by side (default: %(default)s)")
-    parser.add_argument("--profile", default="node", choices=cluster_profiles.names(), help="default: %(default)s")
-    parser.add_argument("--output", default="text", choices=["text", "json"], help="default: %(default)s")
+    parser = argparse.ArgumentParser(
+        prog="k8s-ee sandbox",
+        description=__doc__,
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    up = commands.add_parser("up", help="start it, and install the platform part; at once if it runs already")
+    up.add_argument("--profile", default="node", choices=cluster_profiles.names(), help="default: %(default)s")
+    up.set_defaults(run=_up)
+    down = commands.add_parser("down", help="stop it; images and whatever was built stay in the cache")
+    down.add_argument("--all", action="store_true", help="every one there is")
+    down.set_defaults(run=_down)
+    status = commands.add_parser("status", help="say whether it runs, and where things are")
+    status.set_defaults(run=_status)
+    for one in (up, down, status):
+        one.add_argument(
+            "--name", type=_name, default="k8s-ee", help="several may run side by side (default: %(default)s)"
+        )
+    for one in (up, status):
+        one.add_argument("--output", default="text", choices=["text", "json"], help="default: %(default)s")
     return parser
 
 
-def _run(options: argparse.Namespace) -> int:
+def _name(text: str) -> str:
+    try:
+        return state.place(text).name
+    except errors.SandboxError as error:
+        raise argparse.ArgumentTypeError(f"{error.message}. {error.hint}") from None
+
+
+def _up(options: argparse.Namespace) -> int:
     progress = progress_lines.Progress()
-    if options.command == "down":
-        cluster.down(options.name, progress)
-        return 0
-    found = (
-        cluster.up(options.name, options.profile, progress) if options.command == "up" else cluster.status(options.name)
-    )
-    if found is None:
-        print(f"sandbox {options.name} is not running", file=sys.stderr)
-        return _NOT_RUNNING
-    print(json.dumps(found.to_json(), indent=2) if options.output == "json" else _text(found))
+    found = cluster.up(options.name, options.profile, progress)
+    if cluster_profiles.find(found.profile).runs_pods:
+        kubectl = artifacts.ensure("kubectl", progress=progress)["kubectl"]
+        with progress.step(f"cluster {found.name}: platform part"):
+            platform.install(found, kubectl=kubectl)
+    _show(found, output=options.output)
     return 0
 
 
-def _text(sandbox: cluster.Sandbox) -> str:
-    lines = [f"{sandbox.name} runs with profile {sandbox.profile}", f"  export KUBECONFIG={sandbox.kubeconfig}"]
+def _down(options: argparse.Namespace) -> int:
+    progress = progress_lines.Progress()
+    for name in state.known() if options.all else [options.name]:
+        cluster.down(name, progress)
+    return 0
+
+
+def _status(options: argparse.Namespace) -> int:
+    found = cluster.status(options.name)
+    if found is None:
+        print(f"sandbox {options.name} is not running", file=sys.stderr)
+        return _UNAVAILABLE
+    _show(found, output=options.output)
+    if not cluster_api.Client(found.kubeconfig).ready():
+        print(f"its API server does not answer; see {found.logs}", file=sys.stderr)
+        return _UNAVAILABLE
+    return 0
+
+
+def _show(sandbox: cluster.Sandbox, *, output: str) -> None:
+    ci = platform.ci_kubeconfig(sandbox)
+    if output == "json":
+        trusted = {"ci_kubeconfig": str(ci), "owner_id": platform.OWNER_ID} if ci.exists() else {}
+        print(json.dumps({**sandbox.to_json(), **trusted}, indent=2))
+        return
+    print(f"{sandbox.name} runs with profile {sandbox.profile}; its logs are in {sandbox.logs}")
+    print(f"  as administrator:     export KUBECONFIG={sandbox.kubeconfig}")
+    if ci.exists():
+        print(f"  as CI, for `k8s-ee`:  export K8S_EE_KUBECONFIG={ci} K8S_EE_OWNER_ID={platform.OWNER_ID}")
     if sandbox.ingress_address:
-        password = sandbox.kubeconfig.parent / "pki" / "registry"
-        lines += [
-            f"  ingress   http://{sandbox.ingress_address} (send the host name as Host)",
-            f"  registry  {sandbox.registry} (user and password in {password})",
-        ]
-    return "\n".join([*lines, f"  logs      {sandbox.logs}"])
+        print(f"  ingress:              http://{sandbox.ingress_address}, for hosts below {sandbox.domain}")
+        print(f"  registry:             {sandbox.registry}, plain HTTP; its login: `status --output json`")
 
 
 if __name__ == "__main__":

@@ -28,6 +28,11 @@ def install(sandbox: cluster.Sandbox, *, kubectl: pathlib.Path) -> pathlib.Path:
     return _kubeconfig(sandbox, token)
 
 
+def ci_kubeconfig(sandbox: cluster.Sandbox) -> pathlib.Path:
+    """Where `install` writes it."""
+    return sandbox.kubeconfig.with_name("ci.kubeconfig")
+
+
 def settings(sandbox: cluster.Sandbox) -> dict[str, Any]:
     """The platform settings of a sandbox, as `platform.yaml` has them."""
     return {
@@ -68,7 +73,7 @@ def _pull_secret(sandbox: cluster.Sandbox) -> dict[str, Any]:
 
 
 def _kubeconfig(sandbox: cluster.Sandbox, token: str) -> pathlib.Path:
-    admin = yaml.safe_load(pathlib.Path(sandbox.kubeconfig).read_text())
+    admin = yaml.safe_load(sandbox.kubeconfig.read_text())
     config = {
         "apiVersion": "v1",
         "kind": "Config",
@@ -77,7 +82,7 @@ def _kubeconfig(sandbox: cluster.Sandbox, token: str) -> pathlib.Path:
         "contexts": [{"name": "sandbox", "context": {"cluster": "sandbox", "user": _IDENTITY}}],
         "current-context": "sandbox",
     }
-    path = pathlib.Path(sandbox.kubeconfig).with_name("ci.kubeconfig")
+    path = ci_kubeconfig(sandbox)
     path.touch(mode=0o600)
     path.write_text(yaml.safe_dump(config))
     return path

@@ -66,13 +66,16 @@ class Progress:
             with self._lock:
                 now = time.monotonic()
                 parts = [f"{label} … {elapsed(now - begun)}" for label, begun in self._running.items()]
-                self._stream.write("\r\x1b[2K" + "   ".join(parts)[: _columns()])
-                self._stream.flush()
+                self._write("\r\x1b[2K" + "   ".join(parts)[: _columns()])
 
     def _line(self, text: str) -> None:
         clear = "\r\x1b[2K" if self._stream.isatty() else ""
-        self._stream.write(f"{clear}{text}\n")
-        self._stream.flush()
+        self._write(f"{clear}{text}\n")
+
+    def _write(self, text: str) -> None:
+        with contextlib.suppress(BrokenPipeError):  # nobody reads along any more: no reason to stop
+            self._stream.write(text)
+            self._stream.flush()
 
 
 def elapsed(seconds: float) -> str:

@@ -76,6 +76,12 @@ def place(name: str) -> Place:
     return Place(name=name, run=root / "run" / name, store=root / "store" / name)
 
 
+def known() -> list[str]:
+    """Names of all that were started and not taken down, running or not."""
+    folders = (cache.directory() / "run").glob("*")
+    return sorted(folder.name for folder in folders if folder.is_dir() and _NAME.fullmatch(folder.name))
+
+
 def read(where: Place) -> State | None:
     """None if it was never started, or its state can't be read: then there is nothing to rely on."""
     try:
