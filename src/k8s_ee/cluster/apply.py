@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from k8s_ee import environment, errors
-from k8s_ee.cluster import kinds, objects, pool, transport, watching
+from k8s_ee.cluster import kinds, messages, objects, pool, refusals, watching
 
 if TYPE_CHECKING:
     from k8s_ee.cluster import client
@@ -46,11 +46,11 @@ def _one(cluster: client.Cluster, manifest: Manifest, manager: str, namespace: s
         _remove(cluster, manifest, namespace)
         answer = _patch(cluster, manifest, manager, namespace)
     if answer.status not in {200, 201}:
-        raise transport.error_of(_request(manifest, manager, namespace), answer)
+        raise refusals.error_of(_request(manifest, manager, namespace), answer)
     return answer.body
 
 
-def _patch(cluster: client.Cluster, manifest: Manifest, manager: str, namespace: str) -> transport.Answer:
+def _patch(cluster: client.Cluster, manifest: Manifest, manager: str, namespace: str) -> messages.Answer:
     request = _request(manifest, manager, namespace)
     for _attempt in range(_CONFLICTS):
         answer = cluster.write(
@@ -67,19 +67,19 @@ def _patch(cluster: client.Cluster, manifest: Manifest, manager: str, namespace:
     return answer
 
 
-def _request(manifest: Manifest, manager: str, namespace: str) -> transport.Request:
+def _request(manifest: Manifest, manager: str, namespace: str) -> messages.Request:
     kind, name = kinds.kind(manifest["kind"], api_version=manifest["apiVersion"]), manifest["metadata"]["name"]
-    return transport.Request(
+    return messages.Request(
         "PATCH",
         kind.path(name, namespace=namespace),
         f"{kind.name} {name}",
         query={"fieldManager": manager, "force": "true", "fieldValidation": "Strict"},
         body=manifest,
-        content_type=transport.APPLY_PATCH,
+        content_type=messages.APPLY_PATCH,
     )
 
 
-def _immutable(answer: transport.Answer) -> bool:
+def _immutable(answer: messages.Answer) -> bool:
     return "field is immutable" in answer.message or "updates to statefulset spec" in answer.message
 
 
@@ -148,7 +148,7 @@ def _owned(cluster: client.Cluster, namespace: str, component: str, manager: str
     labels = {environment.MANAGED_BY: environment.MANAGER, environment.COMPONENT: component}
     try:
         items = cluster.listing(kind, namespace, labels=labels, metadata_only=True).items
-    except transport.UnknownKind:
+    except refusals.UnknownKind:
         return []
     return [item for item in items if _applied_by(item, manager)]
 

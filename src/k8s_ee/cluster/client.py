@@ -12,11 +12,11 @@ from typing import Any
 import urllib3
 
 from k8s_ee import environment, errors, settings
-from k8s_ee.cluster import apply, kinds, kubeconfig, pool, transport
+from k8s_ee.cluster import apply, kinds, kubeconfig, messages, patches, pool, refusals, transport
 
 Manifest = dict[str, Any]
 
-_VERSION = transport.Request("GET", "/version", "its version")
+_VERSION = messages.Request("GET", "/version", "its version")
 _PAGE = "500"
 _WATCH_SECONDS = 240
 _WATCH_GRACE = 15
@@ -66,7 +66,7 @@ class Cluster:
     def get(self, kind: str, name: str, namespace: str | None = None) -> Manifest | None:
         """None only when the API server says that the object does not exist."""
         path = kinds.kind(kind).path(name, namespace=namespace or "")
-        answer = self._transport.send(transport.Request("GET", path, f"{kind} {name}"), expected={404})
+        answer = self._transport.send(messages.Request("GET", path, f"{kind} {name}"), expected={404})
         return None if answer.status == 404 else answer.body
 
     def list(
@@ -85,11 +85,11 @@ class Cluster:
         metadata_only: bool = False,
     ) -> Listing:
         query = _selectors(labels or {}, name) | {"limit": _PAGE}
-        accept = transport.METADATA_LIST if metadata_only else transport.JSON
+        accept = messages.METADATA_LIST if metadata_only else messages.JSON
         items: list[Manifest] = []
         while True:
             path = kinds.kind(kind).path(namespace=namespace)
-            request = transport.Request("GET", path, f"the list of {kind}s", query=query, accept=accept)
+            request = messages.Request("GET", path, f"the list of {kind}s", query=query, accept=accept)
             answer = self._transport.send(request, expected={410})
             if answer.status == 410:  # The pages' snapshot is gone; a new one starts over.
                 items, query = [], {key: value for key, value in query.items() if key != "continue"}
@@ -120,13 +120,13 @@ class Cluster:
             "resourceVersion": resource_version,
             "timeoutSeconds": str(_WATCH_SECONDS),
         }
-        request = transport.Request("GET", kinds.kind(kind).path(namespace=namespace), f"{kind}s", query=query)
+        request = messages.Request("GET", kinds.kind(kind).path(namespace=namespace), f"{kind}s", query=query)
         with self._transport.stream(request, seconds=_WATCH_SECONDS + _WATCH_GRACE) as response:
             opened(response)
             for line in _lines(response):
                 event = json.loads(line)
                 if event["type"] == "ERROR":
-                    raise transport.Expired(str(event["object"].get("message")))
+                    raise refusals.Expired(str(event["object"].get("message")))
                 yield event["type"], event["object"]
 
     def create_only(self, manifest: Manifest) -> Manifest:
@@ -168,7 +168,7 @@ class Cluster:
         uid: str,
         resource_version: str = "",
         propagation: str = "Background",
-    ) -> transport.Answer:
+    ) -> messages.Answer:
         """The raw answer: 200/202 accepted (not: gone), 404 absent, 409 another object, or another version, by now."""
         preconditions = {"uid": uid} | ({"resourceVersion": resource_version} if resource_version else {})
         return self.write(
@@ -205,7 +205,7 @@ class Cluster:
 
         Raises Refused when that namespace is gone, another one by now, or being deleted.
         """
-        answer = self.json_patch(name, [*_guards(uid), *_annotation_operations(changes)])
+        answer = self.json_patch(name, [*patches.alive(uid), *patches.annotate(changes)])
         if answer.status != 200:
             raise errors.Refused(
                 f"namespace {name} is being deleted or was replaced meanwhile: nothing was changed",
@@ -213,14 +213,14 @@ class Cluster:
             )
         return environment.from_namespace(answer.body)
 
-    def json_patch(self, namespace_name: str, operations: Sequence[Mapping[str, Any]]) -> transport.Answer:
+    def json_patch(self, namespace_name: str, operations: Sequence[Mapping[str, Any]]) -> messages.Answer:
         """The raw answer: 200, 404, 409, or 422 when one of the `test`s failed."""
         return self.write(
             "PATCH",
             kinds.kind("Namespace").path(namespace_name),
             what=f"Namespace {namespace_name}",
             body=list(operations),
-            content_type=transport.JSON_PATCH,
+            content_type=messages.JSON_PATCH,
             query={"fieldManager": environment.MANAGER},
             expected={404, 409, 422},
         )
@@ -232,29 +232,29 @@ class Cluster:
         *,
         what: str,
         body: Any,
-        content_type: str = transport.JSON,
+        content_type: str = messages.JSON,
         query: Mapping[str, str] | None = None,
         expected: Collection[int] = (),
-    ) -> transport.Answer:
+    ) -> messages.Answer:
         """Every write of this package goes through here, so that a dry run can't miss one."""
         asked = dict(query or {})
         if self.dry_run and method == "DELETE":  # Where a body has options, those of the query are not looked at.
             body = {**body, "dryRun": ["All"]}
         elif self.dry_run:
             asked["dryRun"] = "All"
-        request = transport.Request(method, path, what, query=asked, body=body, content_type=content_type)
+        request = messages.Request(method, path, what, query=asked, body=body, content_type=content_type)
         if not self.dry_run:
             return self._transport.send(request, expected=expected)
         answer = self._transport.send(request, expected={*expected, 404})
         if answer.status == 404 and answer.message.startswith("namespaces "):
-            return transport.Answer(200, body)  # The namespace, too, was only created on paper.
+            return messages.Answer(200, body)  # The namespace, too, was only created on paper.
         if answer.status == 404 and 404 not in expected:
-            raise transport.error_of(request, answer)
+            raise refusals.error_of(request, answer)
         return answer
 
     def text(self, path: str, query: Mapping[str, str], *, what: str, limit: int) -> bytes:
         """At most `limit` bytes of an answer that is not JSON; empty when the API server has none (400, 404)."""
-        request = transport.Request("GET", path, what, query=query, accept="*/*")
+        request = messages.Request("GET", path, what, query=query, accept="*/*")
         try:
             with self._transport.stream(request, seconds=10) as response:
                 return response.read(limit)
@@ -264,7 +264,7 @@ class Cluster:
     def lines(self, path: str, query: Mapping[str, str], *, what: str, seconds: float) -> Iterator[bytes]:
         """Lines of an answer that goes on until either side ends it."""
         with self._transport.stream(
-            transport.Request("GET", path, what, query=query, accept="*/*"), seconds=seconds
+            messages.Request("GET", path, what, query=query, accept="*/*"), seconds=seconds
         ) as r:
             yield from _lines(r)
 
@@ -289,21 +289,3 @@ def _selectors(labels: Mapping[str, str], name: str) -> dict[str, str]:
 
 def _delete_options(propagation: str, **more: Any) -> Manifest:
     return {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": propagation, **more}
-
-
-def _guards(uid: str) -> list[dict[str, Any]]:
-    """A patch of a namespace that is being deleted is answered 200, so the patch itself has to look."""
-    return [
-        {"op": "test", "path": "/metadata/uid", "value": uid},
-        {"op": "test", "path": "/metadata/deletionTimestamp", "value": None},
-    ]
-
-
-def _annotation_operations(changes: Mapping[str, str | None]) -> list[dict[str, Any]]:
-    operations: list[dict[str, Any]] = []
-    for key, value in sorted(changes.items()):
-        path = "/metadata/annotations/" + key.replace("~", "~0").replace("/", "~1")
-        operations.append({"op": "add", "path": path, "value": value or ""})
-        if value is None:  # Removing what is not there is an error, so it is put there first.
-            operations.append({"op": "remove", "path": path})
-    return operations

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from k8s_ee import environment, errors
-from k8s_ee.cluster import diagnose, kinds, transport, watching
+from k8s_ee.cluster import diagnose, kinds, messages, watching
 
 if TYPE_CHECKING:
     from k8s_ee.cluster import client
@@ -72,7 +72,7 @@ def owned(namespace: Manifest, wanted: environment.Environment) -> environment.O
 
 def _update(
     cluster: client.Cluster, found: Manifest, manifest: Manifest, wanted: environment.Environment
-) -> transport.Answer:
+) -> messages.Answer:
     """Only if it is still the object that was judged: the answer is 409 or 404 otherwise."""
     metadata, asked = found["metadata"], manifest["metadata"]
     annotations: dict[str, str | None] = {**asked.get("annotations", {}), environment.CLEANUP_REQUESTED_AT: None}
@@ -90,7 +90,7 @@ def _update(
                 "annotations": annotations,
             }
         },
-        content_type=transport.MERGE_PATCH,
+        content_type=messages.MERGE_PATCH,
         query={"fieldManager": environment.MANAGER, "fieldValidation": "Strict"},
         expected={404, 409},
     )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import urllib3
 
 from k8s_ee import errors
-from k8s_ee.cluster import transport
+from k8s_ee.cluster import refusals
 
 if TYPE_CHECKING:
     from k8s_ee.cluster import client
@@ -126,7 +126,7 @@ class Watch:
                 version = self._list(subject)
                 failures = 0
                 self._follow(subject, version)
-            except transport.Expired:
+            except refusals.Expired:
                 continue
             except (errors.K8sEEError, urllib3.exceptions.HTTPError, ValueError) as error:
                 failures += 1

@@ -1,0 +1,38 @@
+"""One question to the API server and its answer."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+JSON = "application/json"
+APPLY_PATCH = "application/apply-patch+yaml"
+MERGE_PATCH = "application/merge-patch+json"
+JSON_PATCH = "application/json-patch+json"
+METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+
+
+@dataclasses.dataclass(frozen=True)
+class Answer:
+    """`body` is the decoded JSON object; a Status object when `status` is not 2xx."""
+
+    status: int
+    body: dict[str, Any]
+
+    @property
+    def message(self) -> str:
+        return str(self.body.get("message") or "")
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """`what` names the object in messages ("Deployment app"); `body` is sent as JSON with type `content_type`."""
+
+    method: str
+    path: str
+    what: str
+    query: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    body: Any = None
+    content_type: str = JSON
+    accept: str = JSON
