@@ -61,6 +61,14 @@ def sandbox() -> cluster.Sandbox:
 
 
 @pytest.fixture(scope="session")
+def policy_sandbox() -> Iterator[cluster.Sandbox]:
+    """Another one, where policies are enforced. Taken down at the end: few tests need it."""
+    name = f"{os.environ.get('K8S_EE_SANDBOX', 'test')}-policy"
+    yield cluster.up(name, "policy", progress.Progress())
+    cluster.down(name, progress.Progress())
+
+
+@pytest.fixture(scope="session")
 def kubectl(sandbox: cluster.Sandbox) -> Kubectl:
     return kubectl_for(sandbox.kubeconfig)
 

@@ -49,6 +49,14 @@ def of_revision(stateful: Manifest, pods: Iterable[Manifest], *, newest: bool) -
     ]
 
 
+def succeeded(pod: Manifest) -> bool:
+    """Every container of it ended with 0, and none will be started again."""
+    status, spec = pod.get("status") or {}, pod.get("spec") or {}
+    ends = [(one.get("state") or {}).get("terminated") or {} for one in status.get("containerStatuses") or []]
+    all_ended = len(ends) == len(spec.get("containers") or []) > 0 and all(end.get("exitCode") == 0 for end in ends)
+    return all_ended and spec.get("restartPolicy") in ("Never", "OnFailure")
+
+
 def container_statuses(pod: Manifest) -> list[Manifest]:
     """Init containers first, as they run."""
     status = pod.get("status") or {}

@@ -197,8 +197,9 @@ def _stateful_set(view: watching.View, found: Manifest, events: list[Manifest]) 
 
 
 def _job(view: watching.View, found: Manifest, events: list[Manifest]) -> _Verdict:
-    conditions = {c["type"] for c in (found.get("status") or {}).get("conditions") or [] if c["status"] == "True"}
-    if "Complete" in conditions:
+    pods_done = sum(objects.succeeded(pod) for pod in objects.owned_by(found, view.of("Pod")))
+    # The Job's own status says the same, but two seconds later: its controller collects changes.
+    if objects.conditions(found, "Complete", "True") or pods_done >= found["spec"].get("completions", 1):
         return _Verdict("complete", done=True)
     failed = (found.get("status") or {}).get("failed", 0)
     state = f"running, {failed} failed" if failed else "running"

@@ -1,0 +1,121 @@
+"""Tells everybody what happened: the runner, the pull request, the deployments. A good deploy never fails of it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Literal
+
+from k8s_ee import environment, errors, outcome, report
+from k8s_ee.commands import session
+
+if TYPE_CHECKING:
+    from k8s_ee import github as githubs
+
+_COMMENTED = frozenset({"create-namespace", "deploy-db", "deploy-app", "up", "run", "cleanup", "report"})
+_DEPLOYS = frozenset({"deploy-app", "up"})
+_STATUS: Mapping[outcome.State, Literal["in_progress", "success", "failure"]] = {
+    "deploying": "in_progress",
+    "ready": "success",
+    "failed": "failure",
+}
+_QUIET = frozenset({"skipped", "planned", "valid", "built", "listed"})
+
+
+def failure(ctx: session.Session | None, error: errors.K8sEEError, *, command: str) -> outcome.Outcome:
+    """The Outcome of a command that raised."""
+    reason = outcome.Failure(
+        message=error.message,
+        hint=error.hint,
+        evidence=error.evidence if isinstance(error, errors.NotReady) else (),
+        exit_code=error.exit_code,
+    )
+    problems = error.problems if isinstance(error, errors.ConfigError) else ()
+    if ctx is None:
+        return outcome.Outcome(command=command, state="failed", failure=reason, problems=problems)
+    return ctx.result(
+        command,
+        "failed",
+        failure=reason,
+        problems=problems,
+        serving_sha=ctx.observed.head_sha if ctx.observed else "",
+        outputs={"state": "failed", "failure": _line(error), "url": "", "namespace": _namespace(ctx)},
+    )
+
+
+def publish(ctx: session.Session | None, result: outcome.Outcome) -> None:
+    """Outputs, summary and annotations for the runner, then comment and deployment."""
+    if ctx is None:
+        return
+    known = report.facts(ctx.settings, namespace=_namespace(ctx) or result.outputs.get("namespace", ""))
+    ctx.runner.outputs(result.outputs)
+    ctx.runner.summary(report.summary(result, known))
+    ctx.runner.problems(result.problems)
+    if result.failure and result.command != "report":
+        ctx.runner.error(_sentence(result.failure), title=f"k8s-ee {result.command}")
+    elif result.notes and result.state in {"skipped", "valid"}:
+        ctx.runner.notice("; ".join(result.notes), title=f"k8s-ee {result.command}")
+    if result.command in _COMMENTED and result.state not in _QUIET:
+        _tell_github(ctx, result, known)
+
+
+def begin(ctx: session.Session, command: str, *, phase: str) -> None:
+    """Says in the pull request that its environment is on the way."""
+    known = report.facts(ctx.settings, namespace=_namespace(ctx), phase=phase)
+    _tell_github(ctx, ctx.result(command, "deploying"), known)
+
+
+def _tell_github(ctx: session.Session, result: outcome.Outcome, known: report.Facts) -> None:
+    """Each of the two may fail alone, and neither makes a good deploy a bad one."""
+    github = ctx.github
+    if not github or not ctx.settings.number:
+        return
+    for tell in (_comment, _deployment):
+        try:
+            tell(ctx, github, result, known)
+        except errors.K8sEEError as error:
+            ctx.runner.warning(f"GitHub was not told: {error.message}", title="k8s-ee")
+            ctx.say(f"warning: GitHub was not told: {error.message}")
+
+
+def _comment(ctx: session.Session, github: githubs.GitHub, result: outcome.Outcome, known: report.Facts) -> None:
+    for namespace in known.namespace.split():
+        body = report.comment(result, dataclasses.replace(known, namespace=namespace))
+        remembered = ctx.observed.annotations.get(environment.COMMENT_ID, "") if ctx.observed else ""
+        written = github.upsert_comment(
+            ctx.settings.number,
+            report.marker(namespace),
+            body,
+            comment_id=int(remembered) if remembered.isdecimal() and remembered.isascii() else None,
+        )
+        if ctx.observed and result.state != "destroyed" and str(written) != remembered:
+            changes = {environment.COMMENT_ID: str(written)}
+            ctx.observed = ctx.cluster.annotate(namespace, ctx.observed.uid, changes)
+
+
+def _deployment(ctx: session.Session, github: githubs.GitHub, result: outcome.Outcome, known: report.Facts) -> None:
+    """One Deployment per commit; those of older commits, and all after a cleanup, are set inactive."""
+    number, target = ctx.settings.number, result.environment
+    if result.state == "destroyed":
+        # Without a project it was the whole pull request: also what a renamed project has left behind.
+        github.deactivate(number, namespace=known.namespace if result.data.get("project") or target else "")
+    elif target and result.command in _DEPLOYS and result.state in _STATUS:
+        deployment = github.deployment(number, namespace=target.namespace, sha=target.head_sha)
+        url = target.url if result.state == "ready" else ""
+        github.deployment_status(deployment, _STATUS[result.state], url=url, log_url=known.run_url)
+        if result.state == "ready":
+            github.deactivate(number, namespace=target.namespace, keep=deployment)
+
+
+def _namespace(ctx: session.Session) -> str:
+    if ctx.environment:
+        return ctx.environment.namespace
+    return ctx.observed.namespace if ctx.observed else ""
+
+
+def _line(error: errors.K8sEEError) -> str:
+    return " ".join(f"{error.message}. {error.hint}".split()).strip()
+
+
+def _sentence(reason: outcome.Failure) -> str:
+    return f"{reason.message}\n{reason.hint}".strip()
