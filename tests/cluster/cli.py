@@ -65,7 +65,7 @@ class Running:
     began: float
 
     def send(self, number: int) -> None:
-        """To the whole process group, as a terminal's Ctrl-C and a runner's cancellation do. No error when it is over."""
+        """To its whole process group, as Ctrl-C in a terminal does. No error when it is over."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, number)
 

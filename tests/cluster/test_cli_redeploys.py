@@ -16,6 +16,7 @@ pytestmark = pytest.mark.cluster
 CLAIM = "data-postgresql-0"
 SECRET = "postgresql-credentials-v1"
 KINDS = "configmaps,services,deployments,statefulsets,ingresses,secrets,persistentvolumeclaims,networkpolicies"
+OTHER_HOST = '[{"op": "replace", "path": "/spec/rules/0/host", "value": "x.y"}]'
 EXTRA_ENV = '[{"op": "add", "path": "/spec/template/spec/containers/0/env", "value": [{"name": "X", "value": "y"}]}]'
 
 

@@ -63,15 +63,17 @@ def test_it_is_marked_first_then_emptied_then_deleted_under_preconditions(
     kube: wire.Kube, api: cluster.Cluster, observed: environment.Observed
 ) -> None:
     kube.put(VOLUMES, volume("pv-1", claim="c"))
+    kube.put(CLAIMS, {"metadata": {"name": "data", "uid": "c"}})
     receipt = cluster.destroy.destroy(api, observed, deadline=soon(), progress=quiet)
     assert receipt == cluster.Receipt("shop-pr-7", observed.uid, deleted=True, volumes=("pv-1",))
     writes = [(seen.method, seen.path.rsplit("/", 1)[1]) for seen in kube.writes]
     assert writes[:2] == [("PATCH", "shop-pr-7"), ("DELETE", "ingresses")]
     assert sorted(writes[2:6]) == [("DELETE", kind) for kind in ("cronjobs", "deployments", "jobs", "statefulsets")]
-    assert writes[6:] == [("DELETE", "pods"), ("DELETE", "shop-pr-7")]
-    preconditions = kube.writes[-1].body["preconditions"]
-    assert preconditions["uid"] == observed.uid
-    assert int(preconditions["resourceVersion"]) > int(observed.resource_version)
+    assert writes[6:] == [("DELETE", "pods"), ("DELETE", "shop-pr-7"), ("DELETE", "data")]
+    namespace, claim = (seen.body["preconditions"] for seen in kube.writes[-2:])
+    assert namespace["uid"] == observed.uid
+    assert int(namespace["resourceVersion"]) > int(observed.resource_version)
+    assert claim == {"uid": "c"}
 
 
 def test_nothing_is_deleted_of_one_that_changed_since_it_was_judged(
@@ -90,9 +92,33 @@ def test_one_that_was_claimed_back_between_mark_and_deletion_is_left(
         if line.startswith("deleting"):
             api.annotate("shop-pr-7", observed.uid, {environment.CLEANUP_REQUESTED_AT: None})
 
+    kube.put(CLAIMS, {"metadata": {"name": "data"}})
     with pytest.raises(cluster.Changed):
         cluster.destroy.destroy(api, observed, deadline=soon(), progress=claim_back)
     assert "deletionTimestamp" not in kube.objects[(NS, "shop-pr-7")]["metadata"]
+    assert (CLAIMS, "data") in kube.objects
+
+
+def test_the_data_of_a_new_environment_of_that_name_is_not_touched(
+    kube: wire.Kube, api: cluster.Cluster, observed: environment.Observed, manifest: dict[str, Any]
+) -> None:
+    def replace(line: str) -> None:
+        if line.startswith("deleting"):
+            kube.remove(NS, "shop-pr-7")
+            kube.put(NS, manifest)
+
+    kube.put(CLAIMS, {"metadata": {"name": "data"}})
+    cluster.destroy.destroy(api, observed, deadline=soon(), progress=replace)
+    assert (CLAIMS, "data") in kube.objects
+
+
+@pytest.mark.usefixtures("controller")
+def test_it_goes_without_the_right_to_delete_claims_only_later(
+    kube: wire.Kube, api: cluster.Cluster, observed: environment.Observed
+) -> None:
+    kube.put(CLAIMS, {"metadata": {"name": "data"}})
+    kube.fail("DELETE", CLAIMS, 403)
+    assert cluster.destroy.destroy(api, observed, deadline=soon(), progress=quiet).deleted
 
 
 @pytest.mark.usefixtures("controller")

@@ -120,3 +120,31 @@ def test_an_api_server_that_goes_away_is_not_a_broken_app(kube: wire.Kube, api: 
 def test_a_dry_run_does_not_wait(kube: wire.Kube, connect: conftest.Connect) -> None:
     wait(connect(dry_run=True))
     assert not kube.seen
+
+
+def test_a_job_is_complete_when_its_pod_ended_well_before_its_controller_says_so(
+    kube: wire.Kube, api: cluster.Cluster
+) -> None:
+    kube.put(f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs", {"metadata": {"name": "migrate", "uid": "j"}, "spec": {}})
+    spec = {"restartPolicy": "Never", "containers": [{"name": "migrate"}]}
+
+    def pod(state: dict[str, Any]) -> dict[str, Any]:
+        status = {"containerStatuses": [{"name": "migrate", "state": state}]}
+        metadata = {"name": "migrate-1", "uid": "p", "ownerReferences": [{"uid": "j"}]}
+        return {"metadata": metadata, "spec": spec, "status": status}
+
+    kube.put(PODS, pod({"running": {}}))
+    ended = {"terminated": {"exitCode": 0}}
+    ending = threading.Timer(0.3, kube.put, [PODS, pod(ended)])
+    ending.start()
+    began = time.monotonic()
+    cluster.waiting.ready(
+        api,
+        NAMESPACE,
+        [("Job", "migrate")],
+        deadline=time.monotonic() + 10,
+        progress=lambda _line: None,
+        redact=lambda text: text,
+    )
+    assert time.monotonic() - began > 0.25
+    ending.join()
