@@ -12,12 +12,14 @@ import time
 from k8s_ee_sandbox import errors, logged, network, node_programs, state
 
 _ENDS_WITHIN = 10.0
-# The kubelet sets these, and the kernel has each only once.
+# The kubelet and Cilium's agent set these, and the kernel has each only once.
 _SHADOWS = (
     "/proc/sys/kernel/keys/root_maxbytes",
     "/proc/sys/kernel/keys/root_maxkeys",
     "/proc/sys/kernel/panic",
     "/proc/sys/kernel/panic_on_oops",
+    "/proc/sys/kernel/timer_migration",
+    "/proc/sys/kernel/unprivileged_bpf_disabled",
     "/proc/sys/vm/overcommit_memory",
     "/proc/sys/vm/panic_on_oom",
 )
