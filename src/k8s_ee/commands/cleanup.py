@@ -54,7 +54,6 @@ def _result(
     project: str,
 ) -> outcome.Outcome:
     outputs = {
-        "state": state,
         "namespace": " ".join(one.namespace for one in found),
         "deleted": json.dumps([one.namespace for one in receipts if one.deleted]),
         "left-over": json.dumps([item for one in receipts for item in one.left]),

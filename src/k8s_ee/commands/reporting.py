@@ -39,7 +39,7 @@ def failure(ctx: session.Session | None, error: errors.K8sEEError, *, command: s
         failure=reason,
         problems=problems,
         serving_sha=ctx.observed.head_sha if ctx.observed else "",
-        outputs={"state": "failed", "failure": _line(error), "url": "", "namespace": _namespace(ctx)},
+        outputs={"failure": _line(error), "url": "", "namespace": _namespace(ctx)},
     )
 
 

@@ -8,8 +8,8 @@ import datetime
 import functools
 import pathlib
 import time
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 from k8s_ee import config as configs
 from k8s_ee import environment as environments
@@ -111,16 +111,22 @@ class Session:
     def skipped(self, command: str, why: str) -> outcome.Outcome:
         """Nothing is wrong and nothing was done."""
         self.notes.append(why)
-        return self.result(command, "skipped", outputs={"state": "skipped", "deploy": "false", "reason": why})
+        return self.result(command, "skipped", outputs={"deploy": "false", "reason": why})
 
-    def result(self, command: str, state: outcome.State, **more: object) -> outcome.Outcome:
-        base = outcome.Outcome(command=command, state=state, environment=self.environment, phases=tuple(self.phases))
-        return dataclasses.replace(
-            base,
+    def result(
+        self, command: str, state: outcome.State, *, outputs: Mapping[str, str] | None = None, **more: Any
+    ) -> outcome.Outcome:
+        """What the journal says so far, and `more` fields of the Outcome."""
+        base = outcome.Outcome(
+            command=command,
+            state=state,
+            environment=self.environment,
+            outputs={"state": state, **(outputs or {})},
+            phases=tuple(self.phases),
             notes=tuple(self.notes),
             dry_run=self.options.dry_run,
-            **more,  # type: ignore[arg-type]
         )
+        return dataclasses.replace(base, **more)
 
 
 def identify(
