@@ -88,7 +88,7 @@ class Maker:
         """Namespace first, as a deploy does."""
         settings, wanted = self._platform(), self._config(port=3000)
         self.apply(plan.namespace(target, settings))
-        self.apply(*plan.fence(target, wanted, settings))
+        self.apply(*plan.fence(target, wanted, settings), namespace=target.namespace)
 
     def app(self, target: environment.Environment, *, port: int = 3000, **spec: Any) -> None:
         """`spec` overrides keys of the Deployment's."""
