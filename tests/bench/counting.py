@@ -15,6 +15,7 @@ from collections.abc import Iterator
 Counts = collections.Counter[str]
 
 _HOP = {"connection", "host", "transfer-encoding", "content-length", "authorization", "keep-alive"}
+_BODILESS = {204, 304}
 _VERBS = {"GET": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 _RESOURCE = re.compile(
     r"/(?:api|apis/[^/]+)/[^/]+(?:/namespaces/[^/]+(?=/[^/]))?/(?P<plural>[^/]+)(?:/(?P<name>[^/]+))?(?:/(?P<sub>.+))?"
@@ -91,6 +92,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         for key, value in answer.getheaders():
             if key.lower() not in _HOP:
                 self.send_header(key, value)
+        if answer.status in _BODILESS:
+            return self.end_headers()
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
         data = b"first"
@@ -98,6 +101,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             data = answer.read1()
             self.wfile.write(b"%x\r\n%b\r\n" % (len(data), data))
             self.wfile.flush()
+        return None
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _forward
 
