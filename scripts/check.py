@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 
 from k8s_ee_sandbox import artifacts, progress
+from scripts import kubeconform
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +40,7 @@ def checks(tools: dict[str, pathlib.Path]) -> list[Check]:
         Check("mypy", ("mypy",)),
         Check("layers", ("lint-imports",)),
         Check("docs", (sys.executable, "-m", "scripts.docs", "--check")),
+        Check("kubeconform", (sys.executable, "-m", "scripts.kubeconform")),
         Check("yamllint", ("yamllint", "--strict", ".")),
         Check("shellcheck", ("shellcheck", *shell)),
         Check("actionlint", (str(tools["actionlint"]), "-no-color", *workflows, *examples)),
@@ -66,7 +68,7 @@ def run(check: Check) -> Result:
 
 
 def main(make: Callable[..., dict[str, pathlib.Path]] = artifacts.ensure) -> int:
-    tools = make("actionlint", "helm", progress=progress.Progress())
+    tools = make("actionlint", *kubeconform.TOOLS, progress=progress.Progress())
     failed = 0
     with concurrent.futures.ThreadPoolExecutor(max_workers=2) as pool:
         for result in pool.map(run, checks(tools)):

