@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from k8s_ee_sandbox import artifacts, cluster, platform, progress
+from k8s_ee_sandbox import artifacts, cluster, packages, platform, progress
 from tests.wire import github
 from tests.wire import github_state as states
 from tests.workflows import events, harness
@@ -130,7 +130,8 @@ def ask(
 def world(
     sandbox: cluster.Sandbox, directory: pathlib.Path, *, project: str = "guestbook", number: int = 7
 ) -> Iterator[World]:
-    """Everything but the cluster is made in `directory`. The consumer is its own git repository made from the example."""
+    """Everything but the cluster is made in `directory`. The consumer is a git repository made from the example."""
+    packages.ensure("buildah", progress=progress.Progress())
     tools = artifacts.ensure("act", "kubectl", "helm", progress=progress.Progress())
     ci_kubeconfig = platform.install(sandbox, kubectl=tools["kubectl"])
     harness.repository(EXAMPLE, directory / "consumer")

@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import pathlib
-import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ import pytest
 from k8s_ee import environment, errors, outcome, runner, settings
 from k8s_ee.commands import build, builders, process, session
 from k8s_ee.config import model
+from k8s_ee_sandbox import packages, progress
 from tests.wire import registry as wire
 
 DIGEST = "sha256:" + "a" * 64
@@ -65,8 +65,7 @@ def docker(tools: pathlib.Path) -> pathlib.Path:
 
 @pytest.fixture
 def buildah(tools: pathlib.Path) -> None:
-    if not shutil.which("buildah"):
-        pytest.skip("buildah is not installed")
+    packages.ensure("buildah", progress=progress.Progress())
     (tools / "docker").write_text("#!/bin/sh\nexit 1\n")
     (tools / "docker").chmod(0o755)
 
