@@ -10,6 +10,9 @@ from k8s_ee.cluster import pool
 from k8s_ee.commands import admission, session
 
 
+_ATTEMPTS = 5
+
+
 def cleanup(ctx: session.Session, *, project: str = "") -> outcome.Outcome:
     """Raises NotReady when something is left, naming it and who holds it, and Refused when it was reopened."""
     refusal = admission.may_destroy(ctx)
@@ -42,6 +45,15 @@ def _find(ctx: session.Session) -> list[environment.Observed]:
 
 
 def _destroy(ctx: session.Session, observed: environment.Observed) -> cluster.Receipt:
+    """Decides anew when somebody wrote to the environment in between: a deploy that ends just now does."""
+    for _attempt in range(_ATTEMPTS):
+        try:
+            return cluster.destroy.destroy(ctx.cluster, observed, deadline=ctx.deadline, progress=ctx.say)
+        except cluster.Changed:
+            refusal = admission.may_destroy(ctx)
+            if refusal:
+                raise errors.Refused(refusal) from None
+            observed = next((one for one in _find(ctx) if one.uid == observed.uid), observed)
     return cluster.destroy.destroy(ctx.cluster, observed, deadline=ctx.deadline, progress=ctx.say)
 
 
