@@ -136,7 +136,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.owner.log.append({**entry, "status": fault.status if fault.kind != "drop" else 0})
         self._fail(fault, right)
 
-    do_GET = do_POST = do_PATCH = do_DELETE = _serve  # noqa: N815 - names http.server looks for
+    do_GET = do_POST = do_PATCH = do_DELETE = _serve
 
     def _request(self) -> routes.Request:
         path, _, query = self.path.partition("?")

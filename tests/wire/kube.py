@@ -161,7 +161,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             handler: Callable[..., None] = getattr(self, f"_{self.command.lower()}")
             return handler(collection, match["name"], query, body)
 
-    do_GET = do_POST = do_PATCH = do_DELETE = _serve  # noqa: N815 - the names http.server calls
+    do_GET = do_POST = do_PATCH = do_DELETE = _serve
 
     def _fault(self, seen: Seen) -> Fault | None:
         for fault in self.kube.faults:

@@ -72,7 +72,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         else:
             self._send(404, b'{"errors": [{"code": "MANIFEST_UNKNOWN", "message": "manifest unknown"}]}')
 
-    do_HEAD = do_GET  # noqa: N815 - http.server looks for this name
+    do_HEAD = do_GET
 
     def do_POST(self) -> None:
         if self._allowed(writes=True):

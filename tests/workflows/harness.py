@@ -42,8 +42,9 @@ class Result:
     """What one run did. Jobs that were skipped are in none of the mappings.
 
     `jobs`: result by job id ("success", "failure"). `steps`: result by "job/step" ("deploy/app", nested ones below it:
-    "deploy/app/run"). `times`: start and end of each job in seconds since 1970, as exact as act says it. `outputs`: outputs by the same key. `annotations`: ("error", message, {"file": …}) in order.
-    `summaries`: by step. `log`: what the steps printed, a line each, with the job in front; secrets are `***` in it.
+    "deploy/app/run"). `times`: start and end of each job in seconds since 1970, as exact as act says it.
+    `outputs`: outputs by the same key. `annotations`: ("error", message, {"file": …}) in order. `summaries`: by step.
+    `log`: what the steps printed, a line each, with the job in front; secrets are `***` in it.
     """
 
     returncode: int
