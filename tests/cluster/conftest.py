@@ -5,8 +5,7 @@ import pytest
 
 from k8s_ee_sandbox import cluster as sandboxes
 from tests.cluster import cli
-from tests.conftest import Kubectl as Kubectl
-from tests.conftest import kubectl_for as kubectl_for
+from tests.conftest import Kubectl
 
 
 @pytest.fixture(scope="session")

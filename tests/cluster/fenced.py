@@ -15,7 +15,8 @@ import yaml
 from k8s_ee import config, environment, helm, plan
 from k8s_ee.config import model
 from k8s_ee_sandbox import cluster, platform
-from tests.cluster import conftest, workloads
+from tests import conftest
+from tests.cluster import workloads
 
 Manifest = dict[str, Any]
 Address = tuple[str, int]
@@ -104,7 +105,11 @@ class Maker:
         self.kubectl("-n", namespace, "apply", "--server-side", "-f", "-", stdin=workloads.together(*manifests))
 
     def wait_for_app(self, target: environment.Environment) -> None:
-        self.kubectl("-n", target.namespace, "rollout", "status", "deployment/app", "--timeout=90s")
+        try:
+            self.kubectl("-n", target.namespace, "rollout", "status", "deployment/app", "--timeout=90s")
+        except AssertionError as failed:
+            state = self.kubectl("-n", target.namespace, "get", "pods,replicasets,events", check=False)
+            raise AssertionError(f"{failed}\n{state}") from None
 
     def tenant(self) -> str:
         """A namespace that nothing protects and nothing restricts, with one pod that answers and may try anything."""

@@ -12,7 +12,7 @@ import yaml
 
 from k8s_ee import environment, plan
 from k8s_ee_sandbox import artifacts, cluster, platform, progress
-from tests.cluster import conftest
+from tests import conftest
 from tests.unit.plan import facts
 
 pytestmark = pytest.mark.cluster

@@ -7,7 +7,8 @@ import yaml
 
 from k8s_ee import cluster, environment, errors, settings
 from k8s_ee_sandbox import cluster as sandboxes
-from tests.cluster import conftest, environments, workloads
+from tests import conftest
+from tests.cluster import environments, workloads
 
 pytestmark = pytest.mark.cluster
 

@@ -9,7 +9,8 @@ import pytest
 
 from k8s_ee import environment
 from k8s_ee_sandbox import artifacts, cluster, progress
-from tests.cluster import conftest, fenced, outside, workloads
+from tests import conftest
+from tests.cluster import fenced, outside, workloads
 
 # The first run compiles Cilium.
 pytestmark = [pytest.mark.cluster, pytest.mark.policy, pytest.mark.timeout(45 * 60)]
