@@ -183,7 +183,7 @@ class Preview:
 
     def up(self, *, sha: str = "", image: str = "", **environ: str) -> Finished:
         """Asserts that it is ready."""
-        done = self.run("up", sha=sha, image=image, **environ)
+        done = self.start("up", sha=sha, image=image, **environ).end(timeout=120)
         assert done.code == 0, done.said
         return done
 

@@ -50,7 +50,7 @@ def watched(kubeconfig: pathlib.Path, namespace: str, log: pathlib.Path) -> Iter
     """Every state of every claim goes into `log`: its name, uid and deletionTimestamp."""
     program = artifacts.ensure("kubectl", progress=progress.Progress())["kubectl"]
     columns = "custom-columns=NAME:.metadata.name,UID:.metadata.uid,DELETED:.metadata.deletionTimestamp"
-    command = [program, f"--kubeconfig={kubeconfig}", "-n", namespace, "get", "pvc", "--watch", "--no-headers"]
+    command = [str(program), f"--kubeconfig={kubeconfig}", "-n", namespace, "get", "pvc", "--watch", "--no-headers"]
     with log.open("w") as file, subprocess.Popen([*command, "-o", columns], stdout=file) as process:
         try:
             yield
@@ -87,7 +87,7 @@ def test_the_data_outlives_renamed_and_removed_objects_and_hand_edits(
             for edit in edits:
                 HAND_EDITS[edit](preview)
             sha = cli.commit()
-            done = preview.run("up", sha=sha, **newer[number % len(newer)])
+            done = preview.start("up", sha=sha, **newer[number % len(newer)]).end()
             assert done.code == 0, (number, edits, done.said)
             assert preview.serving() == sha, (number, edits)
             assert preview.rows() == [message], (number, edits)
@@ -111,3 +111,13 @@ def test_what_somebody_else_put_there_stays(preview: cli.Preview) -> None:
     preview.up(image=image)
     names = json.loads(preview.kubectl("get", "configmaps", "-o", "json"))["items"]
     assert {"by-hand", "looks-like-ours"} <= {item["metadata"]["name"] for item in names}
+
+
+def test_a_push_that_asks_for_less_is_rolled_out_beside_the_one_that_had_more(preview: cli.Preview) -> None:
+    """Its quota is the smaller one, but only when nothing of the larger one runs any more."""
+    image = preview.installed.sandbox.images["base"]
+    preview.configure({**cli.small(replicas=2), "resources": {"limits": {"memory": "512Mi"}}})
+    preview.up(image=image)
+    preview.configure({**cli.small(), "resources": {"limits": {"memory": "64Mi"}}})
+    preview.up(image=image)
+    assert preview.kubectl("get", "quota", "environment", "-o", "jsonpath={.spec.hard.limits\\.memory}") == "192Mi"

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from k8s_ee import environment, errors, helm, outcome, plan, probe
-from k8s_ee.cluster import waiting, watching
+from k8s_ee.cluster import pool, waiting, watching
 from k8s_ee.commands import admission, cleanup, databases, reporting, session
+from k8s_ee.commands import namespace as namespaces
 
 Manifest = dict[str, Any]
 
@@ -95,7 +97,10 @@ def roll_out(ctx: session.Session, release: tuple[Manifest, ...]) -> None:
             raise
     with ctx.phase("ingress"):
         apply(ctx, [one for one in release if one["kind"] == "Ingress"])
-        ctx.cluster.prune(namespace, plan.APP, plan.APP_MANAGER, keep=databases.names(release))
+        ends: list[Callable[[], object]] = [functools.partial(namespaces.settle, ctx)]
+        keep = databases.names(release)
+        ends.append(functools.partial(ctx.cluster.prune, namespace, plan.APP, plan.APP_MANAGER, keep))
+        pool.side_by_side(ends)
 
 
 def finish(ctx: session.Session, *, command: str, started: float) -> outcome.Outcome:

@@ -13,6 +13,9 @@ from k8s_ee.commands import admission, databases, reporting, session
 FENCE = plan.manager(plan.FENCE)
 
 
+Manifest = dict[str, Any]
+
+
 def create_namespace(ctx: session.Session) -> outcome.Outcome:
     refusal = admission.check(ctx)
     if refusal:
@@ -43,6 +46,8 @@ def fence(ctx: session.Session) -> namespaces.Ensured:
         if ctx.options.dry_run and ensured.created:
             return ensured  # nothing was created, so there is nothing to put the rest into
         manifests = plan.fence(target, ctx.config, platform)
+        if not ensured.created:
+            manifests = tuple(_with_room_for_what_runs(ctx, one) for one in manifests)
         steps: list[Callable[[], object]] = [
             functools.partial(ctx.cluster.apply, manifests, manager=FENCE, namespace=target.namespace),
             functools.partial(_ingress_controller_is_there, ctx),
@@ -52,6 +57,21 @@ def fence(ctx: session.Session) -> namespaces.Ensured:
         if not ensured.created:
             ctx.cluster.prune(target.namespace, plan.FENCE, FENCE, databases.names(manifests))
     return ensured
+
+
+def _with_room_for_what_runs(ctx: session.Session, manifest: Manifest) -> Manifest:
+    if manifest["kind"] != "ResourceQuota":
+        return manifest
+    present = ctx.cluster.get("ResourceQuota", manifest["metadata"]["name"], ctx.target().namespace)
+    return plan.widened(manifest, present or {})
+
+
+def settle(ctx: session.Session) -> None:
+    """After a rollout nothing of an earlier config runs any more: the quota is what this one needs."""
+    (quota,) = (one for one in plan.fence(ctx.target(), ctx.config, ctx.platform) if one["kind"] == "ResourceQuota")
+    present = ctx.cluster.get("ResourceQuota", quota["metadata"]["name"], ctx.target().namespace)
+    if plan.widened(quota, present or {}) != quota:
+        ctx.cluster.apply((quota,), manager=FENCE, namespace=ctx.target().namespace)
 
 
 def _ingress_controller_is_there(ctx: session.Session) -> None:

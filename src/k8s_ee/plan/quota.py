@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import decimal
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from k8s_ee import environment
 from k8s_ee.config import model, quantities
@@ -72,6 +73,13 @@ def resource_quota(target: environment.Environment, config: model.Config) -> com
         "metadata": components.metadata(target, "environment", component=components.FENCE),
         "spec": {"hard": hard(config)},
     }
+
+
+def widened(wanted: components.Manifest, present: Mapping[str, Any]) -> components.Manifest:
+    """The quota while a rollout is under way: pods of an earlier config, which may have asked for more, still run."""
+    before: Mapping[str, str] = (present.get("spec") or {}).get("hard") or {}
+    larger = {key: _largest([value, before.get(key, "0")]) for key, value in wanted["spec"]["hard"].items()}
+    return {**wanted, "spec": {"hard": larger}}
 
 
 def limit_range(target: environment.Environment, config: model.Config, platform: model.Platform) -> components.Manifest:

@@ -50,6 +50,20 @@ def test_no_container_of_ours_exceeds_the_limit_range_even_on_a_mean_platform() 
                 assert quantities.parse(container["resources"]["limits"][name]) <= quantities.parse(most)
 
 
+def test_while_a_smaller_config_is_rolled_out_what_the_larger_one_had_may_stay() -> None:
+    def quota(cpu: str, memory: str) -> dict[str, Any]:
+        limits = model.Quantities(cpu=cpu, memory=memory)
+        config = facts.config(resources=model.Resources(requests=limits, limits=limits))
+        return facts.only(list(plan.fence(facts.TARGET, config, facts.PLATFORM)), "ResourceQuota")
+
+    small, large = quota("100m", "2Gi"), quota("1", "512Mi")
+    between = plan.widened(small, large)
+    assert between["metadata"] == small["metadata"]
+    assert between["spec"]["hard"]["limits.cpu"] == large["spec"]["hard"]["limits.cpu"]
+    assert between["spec"]["hard"]["limits.memory"] == small["spec"]["hard"]["limits.memory"]
+    assert plan.widened(small, {}) == small
+
+
 CPU = st.sampled_from(["1m", "25m", "100m", "0.5", "1", "1.5", "2"])
 MEMORY = st.sampled_from(["4Mi", "100M", "128Mi", "1G", "1Gi", "1.5Gi", "1048577"])
 
