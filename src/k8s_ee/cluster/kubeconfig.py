@@ -11,6 +11,7 @@ import binascii
 import dataclasses
 import datetime
 import importlib
+import os
 import pathlib
 import ssl
 import tempfile
@@ -45,22 +46,33 @@ def access(connection: settings.Connection) -> Access:
     given = connection.kubeconfig or ""
     if connection.in_cluster:
         return _in_cluster()
-    if "\n" in given:
+    if "\n" in given or given.startswith("{"):
         merged = _merge([(pathlib.Path(), _parsed(given, "the kubeconfig given"))])
     else:
         files = [pathlib.Path(path).expanduser() for path in (given or "~/.kube/config").split(":") if path]
-        merged = _merge([(file, _read(file)) for file in files if file.exists()])
+        # Not Path.exists, which raises where a whole kubeconfig in base64 was given: too long for a name.
+        merged = _merge([(file, _read(file)) for file in files if os.path.exists(file)])  # noqa: PTH110
         if not merged and not given and _SERVICE_ACCOUNT.exists():
             return _in_cluster()
         if not merged:
-            raise errors.ClusterUnavailable(
-                f"no kubeconfig at {', '.join(str(file) for file in files)}",
-                hint="pass one with --kubeconfig (in a workflow: the `kubeconfig` input), or run inside the cluster",
-            )
+            raise _nothing_at(files)
     context = _named(merged, "contexts", connection.context or merged.get("current-context") or "")["context"]
     cluster = _named(merged, "clusters", context.get("cluster", ""))["cluster"]
     user = _named(merged, "users", context["user"])["user"] if context.get("user") else {}
     return _from_kubeconfig(cluster, user)
+
+
+def _nothing_at(files: list[pathlib.Path]) -> errors.ClusterUnavailable:
+    """Names only what can be a path: a secret may hold something else, and errors end up in the pull request."""
+    if all(file.is_absolute() and os.path.isdir(file.parent) for file in files):  # noqa: PTH112
+        return errors.ClusterUnavailable(
+            f"no kubeconfig at {', '.join(str(file) for file in files)}",
+            hint="pass one with --kubeconfig (in a workflow: the `kubeconfig` input), or run inside the cluster",
+        )
+    return errors.ClusterUnavailable(
+        "the kubeconfig given is neither a file nor a kubeconfig's text",
+        hint="a workflow secret must hold the file's text as it is: not in base64, not a token alone, not a path",
+    )
 
 
 def _in_cluster() -> Access:

@@ -161,3 +161,19 @@ def test_a_client_certificate_is_shown_and_the_server_s_is_checked(
         server.shutdown()
         server.server_close()
     assert not list(tmp_path.glob("*.pem"))
+
+
+def test_a_kubeconfig_in_json_on_one_line_is_one(kube: wire.Kube, url: str, tmp_path: pathlib.Path) -> None:
+    document = yaml.safe_load(written(tmp_path / "config", url, {"token": "plain"}).read_text())
+    assert connect(json.dumps(document)).version()
+    assert kube.seen[0].headers["Authorization"] == "Bearer plain"
+
+
+@pytest.mark.parametrize("short", [True, False])
+def test_a_secret_that_is_no_kubeconfig_is_not_quoted(url: str, tmp_path: pathlib.Path, *, short: bool) -> None:
+    text = written(tmp_path / "config", url, {"token": "plain" * 100}).read_bytes()
+    secret = "a-password-alone" if short else base64.b64encode(text).decode()
+    with pytest.raises(errors.ClusterUnavailable) as caught:
+        connect(secret)
+    assert secret[:12] not in caught.value.message + caught.value.hint
+    assert "base64" in caught.value.hint
