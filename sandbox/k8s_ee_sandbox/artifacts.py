@@ -17,6 +17,7 @@ from k8s_ee_sandbox import (
     artifacts_cilium,
     artifacts_images,
     artifacts_recipe,
+    artifacts_trees,
     cache,
     errors,
     logged,
@@ -27,7 +28,8 @@ from k8s_ee_sandbox import progress as progress_lines
 
 _KEPT_SECONDS = 14 * 24 * 3600
 
-RECIPES = {recipe.name: recipe for recipe in (*toolchain.RECIPES, *artifacts_images.RECIPES, *artifacts_cilium.RECIPES)}
+_MODULES = (toolchain, artifacts_images, artifacts_trees, artifacts_cilium)
+RECIPES = {recipe.name: recipe for module in _MODULES for recipe in module.RECIPES}
 
 
 def ensure(*names: str, progress: progress_lines.Progress) -> dict[str, pathlib.Path]:
