@@ -54,13 +54,15 @@ class Cluster:
 
     def _touch(self) -> None:
         with contextlib.suppress(errors.K8sEEError):
-            self._transport.send(_VERSION)
+            self._ask_version()
 
     def version(self) -> str:
         """The API server's version, for example `1.34.5`; asked once."""
-        if not self._version:
-            answer = self._transport.send(_VERSION)
-            self._version = str(answer.body.get("gitVersion", "")).removeprefix("v").split("+")[0].split("-")[0]
+        return self._version or self._ask_version()
+
+    def _ask_version(self) -> str:
+        answer = self._transport.send(_VERSION)
+        self._version = str(answer.body.get("gitVersion", "")).removeprefix("v").split("+")[0].split("-")[0]
         return self._version
 
     def get(self, kind: str, name: str, namespace: str | None = None) -> Manifest | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from concurrent import futures
 from typing import TypeVar
 
@@ -18,3 +19,10 @@ def side_by_side(work: Sequence[Callable[[], T]]) -> list[T]:
     with futures.ThreadPoolExecutor(max_workers=min(SIZE, len(work))) as pool:
         running = [pool.submit(task) for task in work]
     return [task.result() for task in running]
+
+
+@contextlib.contextmanager
+def beside(task: Callable[[], T]) -> Iterator[Callable[[], T]]:
+    """Runs `task` while the block runs; both have ended after it. What is given returns the result, or raises."""
+    with futures.ThreadPoolExecutor(max_workers=1) as pool:
+        yield pool.submit(task).result

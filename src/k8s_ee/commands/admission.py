@@ -17,7 +17,11 @@ def check(ctx: session.Session) -> str:
     What needs no platform settings is judged first: the run of a fork has no access to the cluster to read them from.
     """
     seen = _seen(ctx)
-    return _judge(ctx, seen, _without_list(ctx)) or _judge(ctx, seen, ctx.platform)
+    reason = _judge(ctx, seen, _without_list(ctx))
+    if reason:
+        return reason
+    ctx.cluster.warm()  # While the settings are read.
+    return _judge(ctx, seen, ctx.platform)
 
 
 def without_platform(ctx: session.Session) -> str:

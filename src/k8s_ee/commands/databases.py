@@ -26,7 +26,7 @@ def deploy_db(ctx: session.Session) -> outcome.Outcome:
     started = time.monotonic()
     if not ctx.options.dry_run:
         with ctx.phase("databases"):
-            apply(ctx)
+            apply(ctx, render(ctx))
             wait(ctx)
     outputs = {
         "ready": json.dumps({database.engine: not ctx.options.dry_run for database in ctx.config.databases}),
@@ -48,10 +48,17 @@ def require_namespace(ctx: session.Session) -> None:
     ctx.observed = observed
 
 
-def apply(ctx: session.Session) -> None:
+def render(ctx: session.Session) -> dict[str, tuple[Manifest, ...]]:
+    """Of every enabled database, by engine."""
+    wanted = ctx.config.databases
+    rendered = pool.side_by_side([functools.partial(_render_one, ctx, one) for one in wanted])
+    return {database.engine: manifests for database, manifests in zip(wanted, rendered, strict=True)}
+
+
+def apply(ctx: session.Session, rendered: Mapping[str, tuple[Manifest, ...]]) -> None:
     """Credentials and workloads of every enabled database; removes the workload (never data) of those switched off."""
     enabled = {database.engine for database in ctx.config.databases}
-    steps: list[Callable[[], None]] = [functools.partial(_apply_one, ctx, one) for one in ctx.config.databases]
+    steps: list[Callable[[], None]] = [functools.partial(_apply_one, ctx, *one) for one in rendered.items()]
     steps += [functools.partial(_retire, ctx, name) for name in plan.ENGINES if name not in enabled]
     pool.side_by_side(steps)
 
@@ -71,22 +78,29 @@ def wait(ctx: session.Session) -> None:
         )
 
 
-def _apply_one(ctx: session.Session, database: model.Database) -> None:
-    credentials = _credentials(ctx, database)
+def _render_one(ctx: session.Session, database: model.Database) -> tuple[Manifest, ...]:
+    secret = plan.ENGINES[database.engine].secret
+    component = plan.database(ctx.target(), database, ctx.platform, secret=secret)
+    return helm.render(component, namespace=ctx.target().namespace, kube_version=ctx.cluster.version())
+
+
+def _apply_one(ctx: session.Session, engine: str, manifests: tuple[Manifest, ...]) -> None:
+    _provide_credentials(ctx, plan.ENGINES[engine])
+    namespace, manager = ctx.target().namespace, plan.manager(engine)
+    ctx.cluster.apply(manifests, manager=manager, namespace=namespace)
+    ctx.cluster.prune(namespace, engine, manager, keep=names(manifests))
+
+
+def _provide_credentials(ctx: session.Session, engine: plan.Engine) -> None:
+    """The Secret is made at most once. Raises Refused for data whose password is gone."""
     namespace = ctx.target().namespace
-    component = plan.database(ctx.target(), database, ctx.platform, secret=credentials["metadata"]["name"])
-    manifests = helm.render(component, namespace=namespace, kube_version=ctx.cluster.version())
-    ctx.cluster.apply(manifests, manager=component.manager, namespace=namespace)
-    ctx.cluster.prune(namespace, component.name, component.manager, keep=names(manifests))
-
-
-def _credentials(ctx: session.Session, database: model.Database) -> Manifest:
-    """The Secret as it is in the cluster, made at most once. Raises Refused for data whose password is gone."""
-    engine, namespace = plan.ENGINES[database.engine], ctx.target().namespace
-    existing = ctx.cluster.get("Secret", engine.secret, namespace)
-    if existing is None and ctx.cluster.get("PersistentVolumeClaim", engine.claim, namespace):
+    kinds = {"Secret": engine.secret, "PersistentVolumeClaim": engine.claim}
+    existing, data = pool.side_by_side(
+        [functools.partial(ctx.cluster.get, kind, name, namespace) for kind, name in kinds.items()]
+    )
+    if existing is None and data:
         raise errors.Refused(
-            f"{database.engine} has its data (PersistentVolumeClaim {engine.claim}) but not its password "
+            f"{engine.name} has its data (PersistentVolumeClaim {engine.claim}) but not its password "
             f"(Secret {engine.secret}); a new password would lock the app out",
             hint=f"restore the Secret, or give up the data: kubectl -n {namespace} delete pvc {engine.claim}",
         )
@@ -95,7 +109,6 @@ def _credentials(ctx: session.Session, database: model.Database) -> Manifest:
         _hide(ctx, engine, made["stringData"])
         existing = ctx.cluster.create_only(made)
     _hide(ctx, engine, {key: base64.b64decode(value).decode() for key, value in existing.get("data", {}).items()})
-    return existing
 
 
 def _hide(ctx: session.Session, engine: plan.Engine, values: Mapping[str, str]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
 from typing import Any
 
 from k8s_ee import environment, errors, outcome, plan
@@ -41,22 +40,29 @@ def fence(ctx: session.Session) -> namespaces.Ensured:
     target, platform = ctx.target(), ctx.platform
     manifest = plan.namespace(target, platform)
     with ctx.phase("namespace"):
-        ensured = namespaces.ensure(ctx.cluster, manifest, target, ctx.deadline)
-        ctx.observed = ensured.observed
+        with pool.beside(functools.partial(_read_platform, ctx)) as pull_secrets:
+            ensured = namespaces.ensure(ctx.cluster, manifest, target, ctx.deadline)
+            ctx.observed = ensured.observed
+        copies = pull_secrets()
         if ctx.options.dry_run and ensured.created:
             return ensured  # nothing was created, so there is nothing to put the rest into
         manifests = plan.fence(target, ctx.config, platform)
         if not ensured.created:
             manifests = tuple(_with_room_for_what_runs(ctx, one) for one in manifests)
-        steps: list[Callable[[], object]] = [
-            functools.partial(ctx.cluster.apply, manifests, manager=FENCE, namespace=target.namespace),
-            functools.partial(_ingress_controller_is_there, ctx),
-        ]
-        steps += [functools.partial(_copy_pull_secret, ctx, name) for name in platform.image_pull_secrets]
-        pool.side_by_side(steps)
+        put = functools.partial(ctx.cluster.apply, manager=FENCE, namespace=target.namespace)
+        pool.side_by_side([functools.partial(put, manifests), functools.partial(put, copies)])
         if not ensured.created:
             ctx.cluster.prune(target.namespace, plan.FENCE, FENCE, databases.names(manifests))
     return ensured
+
+
+def _read_platform(ctx: session.Session) -> list[Manifest]:
+    """Copies of its pull secrets. Raises Unavailable without an ingress controller, InputError for a missing Secret."""
+    with pool.beside(functools.partial(_ingress_controller_is_there, ctx)) as controller:
+        names = ctx.platform.image_pull_secrets
+        copies = pool.side_by_side([functools.partial(_pull_secret, ctx, name) for name in names])
+    controller()
+    return copies
 
 
 def _with_room_for_what_runs(ctx: session.Session, manifest: Manifest) -> Manifest:
@@ -88,18 +94,18 @@ def _ingress_controller_is_there(ctx: session.Session) -> None:
         )
 
 
-def _copy_pull_secret(ctx: session.Session, name: str) -> None:
+def _pull_secret(ctx: session.Session, name: str) -> Manifest:
+    """As it is to be in the environment."""
     source = ctx.cluster.get("Secret", name, ctx.platform.namespace)
     if source is None:
         raise errors.InputError(
             f"platform settings name the pull secret {name}, which namespace {ctx.platform.namespace} does not have",
             hint=f"kubectl -n {ctx.platform.namespace} create secret docker-registry {name} …",
         )
-    copy: dict[str, Any] = {
+    return {
         "apiVersion": "v1",
         "kind": "Secret",
         "type": source["type"],
         "metadata": {"name": name, "labels": {environment.MANAGED_BY: environment.MANAGER}},
         "data": source["data"],
     }
-    ctx.cluster.apply((copy,), manager=FENCE, namespace=ctx.target().namespace)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable
+from typing import Any
 
 from k8s_ee import outcome, plan
 from k8s_ee.cluster import pool
 from k8s_ee.commands import admission, app, databases, namespace, reporting, session
+
+Manifest = dict[str, Any]
 
 
 def up(ctx: session.Session, *, image: str) -> outcome.Outcome:
@@ -18,15 +21,18 @@ def up(ctx: session.Session, *, image: str) -> outcome.Outcome:
         return ctx.skipped("up", refusal)
     started = time.monotonic()
     app.check_image(ctx, image)
-    namespace.fence(ctx)
+    with pool.beside(functools.partial(_render, ctx, image)) as rendered:
+        namespace.fence(ctx)
+    stores, release = rendered()
     if ctx.options.dry_run:
         return ctx.result("up", "planned", data={"plan": plan.summary(ctx.target(), ctx.config, ctx.platform)})
-    reporting.begin(ctx, "up", phase="databases")
-    release = app.render(ctx, image=image)
     with ctx.phase("databases"):
         # Pods wait for the databases by themselves, in an init container. Started together with them, their images
         # and volumes are prepared in the meantime.
-        steps: list[Callable[[], object]] = [functools.partial(databases.apply, ctx)]
+        steps: list[Callable[[], object]] = [
+            functools.partial(databases.apply, ctx, stores),
+            functools.partial(reporting.begin, ctx, "up", phase="databases"),
+        ]
         first = app.first_step(release)
         if ctx.config.databases and not _deployed_before(ctx):
             steps.append(functools.partial(app.apply, ctx, first))
@@ -35,6 +41,13 @@ def up(ctx: session.Session, *, image: str) -> outcome.Outcome:
     app.migrate(ctx, release)
     app.roll_out(ctx, release)
     return app.finish(ctx, command="up", started=started)
+
+
+def _render(ctx: session.Session, image: str) -> tuple[dict[str, tuple[Manifest, ...]], tuple[Manifest, ...]]:
+    """The databases, by engine, and the app."""
+    with pool.beside(functools.partial(databases.render, ctx)) as stores:
+        release = app.render(ctx, image=image)
+    return stores(), release
 
 
 def _deployed_before(ctx: session.Session) -> bool:
