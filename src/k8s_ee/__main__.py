@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import sys
 import traceback
@@ -30,15 +31,23 @@ def _execute(run: cli.Run, arguments: list[str]) -> int:
     except errors.K8sEEError as error:
         return _failed(run, error)
     except click.ClickException as error:
-        error.show()
-        return errors.InputError.exit_code
+        return _misused(error, arguments)
     except click.Abort:
         return 130
     except Exception as error:  # a bug of ours: said as one, with a way to show it to us
         return _failed(run, errors.K8sEEError(f"this is a bug: {type(error).__name__}: {error}", hint=_BUG), error)
-    if isinstance(result, outcome.Outcome):
-        _report(run, result)
-    return 0
+    return _report(run, result) if isinstance(result, outcome.Outcome) else 0
+
+
+def _misused(error: click.ClickException, arguments: list[str]) -> int:
+    """Options that can't be read: nothing has begun, so there is nobody to tell but the caller."""
+    if cli.wants_json(arguments):
+        failure = outcome.Failure(message=error.format_message(), exit_code=errors.InputError.exit_code)
+        command = next((one for one in arguments if one in cli.main.commands), "")
+        _write(report.as_json(outcome.Outcome(command=command, state="failed", failure=failure)), to_stderr=False)
+    else:
+        error.show()
+    return errors.InputError.exit_code
 
 
 def _failed(run: cli.Run, error: errors.K8sEEError, cause: Exception | None = None) -> int:
@@ -48,17 +57,35 @@ def _failed(run: cli.Run, error: errors.K8sEEError, cause: Exception | None = No
     return error.exit_code
 
 
-def _report(run: cli.Run, result: outcome.Outcome) -> None:
+def _report(run: cli.Run, result: outcome.Outcome) -> int:
+    """The exit code: not 0 where a step after this one would miss its outputs."""
     result = run.session.redactor.outcome(result) if run.session else result
     _print(run, result)
-    reporting.publish(run.session, result)
+    try:
+        reporting.publish(run.session, result)
+    except errors.K8sEEError as error:
+        _write(f"{error.message}: {error.hint}", to_stderr=True)
+        return error.exit_code
+    return 0
 
 
 def _print(run: cli.Run, result: outcome.Outcome) -> None:
-    shown = report.as_json(result) if run.output == "json" else report.text(result, colour=sys.stdout.isatty())
+    if run.output == "json":
+        _write(report.as_json(result), to_stderr=False)
+        return
+    failed = result.failure is not None
+    shown = report.text(result, colour=cli.colourful(sys.stderr if failed else sys.stdout))
     quiet = run.session.runner.foreign_output() if run.session else contextlib.nullcontext()
     with quiet:  # log lines and branch names are somebody else's words
-        click.echo(shown, err=result.failure is not None and run.output != "json")
+        _write(shown, to_stderr=failed)
+
+
+def _write(text: str, *, to_stderr: bool) -> None:
+    """Whoever reads may have seen enough (`| head`); what was done is still reported, and decides the exit code."""
+    try:
+        click.echo(text, err=to_stderr)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), (sys.stderr if to_stderr else sys.stdout).fileno())
 
 
 def _interrupt(number: int, _frame: object) -> NoReturn:

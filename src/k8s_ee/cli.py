@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 import pathlib
 import sys
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
@@ -79,7 +80,7 @@ def command(name: str, *groups: tuple[Callable[[Command], Command], ...]) -> Cal
         def wrapped(**given: Any) -> outcome.Outcome:
             run = click.get_current_context().find_object(Run) or Run()
             run.command, run.output, run.debug = name, given.pop("output"), given.pop("debug")
-            run.session, own = _session(given)
+            run.session, own = _session(given, commands_to=sys.stderr if run.output == "json" else sys.stdout)
             return function(run.session, **own)
 
         for decorate in reversed(shared):
@@ -92,7 +93,8 @@ def command(name: str, *groups: tuple[Callable[[Command], Command], ...]) -> Cal
 _SETTINGS = ("pr", "repository", "repository_id", "owner_id", "head_sha", "branch", "kubeconfig", "context")
 
 
-def _session(given: dict[str, Any]) -> tuple[session.Session, dict[str, Any]]:
+def _session(given: dict[str, Any], *, commands_to: TextIO) -> tuple[session.Session, dict[str, Any]]:
+    """`commands_to` is where the runner reads its commands: it listens to both, and a document must stay alone."""
     facts: Mapping[str, str] = {
         f"K8S_EE_{key.upper()}": str(value) for key in _SETTINGS if (value := given.pop(key, None)) is not None
     }
@@ -100,11 +102,24 @@ def _session(given: dict[str, Any]) -> tuple[session.Session, dict[str, Any]]:
     options = session.Options(
         **{key: given.pop(key) for key in ("config_path", "platform_file", "timeout", "dry_run") if key in given}
     )
-    return session.Session(settings=found, options=options, runner=runner.Runner(found), say=_progress()), given
+    protocol = runner.Runner(found, stream=commands_to)
+    return session.Session(settings=found, options=options, runner=protocol, say=_progress()), given
+
+
+def wants_json(arguments: list[str]) -> bool:
+    """For arguments that can't be parsed."""
+    asked = ("--output=json" in arguments) or ("--output", "json") in itertools.pairwise(arguments)
+    return asked or settings.environ().get("K8S_EE_OUTPUT") == "json"
+
+
+def colourful(stream: TextIO) -> bool:
+    """Whether a terminal reads along that wants colours: https://no-color.org"""
+    given = settings.environ()
+    return stream.isatty() and not given.get("NO_COLOR") and given.get("TERM") != "dumb"
 
 
 def _progress() -> Callable[[str], None]:
-    started, colour = time.monotonic(), sys.stderr.isatty()
+    started, colour = time.monotonic(), colourful(sys.stderr)
 
     def say(text: str) -> None:
         stamp = click.style(f"{time.monotonic() - started:6.1f}s", dim=True) if colour else ""

@@ -73,7 +73,8 @@ def text(result: outcome.Outcome, *, colour: bool) -> str:
 
 
 def as_json(result: outcome.Outcome) -> str:
-    return json.dumps(
+    """The runner obeys `##[` wherever it stands in a line; written like this it means the same and is not seen."""
+    document = json.dumps(
         {
             "schema": 1,
             "command": result.command,
@@ -94,6 +95,7 @@ def as_json(result: outcome.Outcome) -> str:
         ensure_ascii=False,
         default=str,
     )
+    return document.replace("##[", "#\\u0023[")
 
 
 def _page(result: outcome.Outcome, known: Facts, *, evidence: int) -> str:

@@ -9,7 +9,6 @@ from k8s_ee import cluster, environment, errors, outcome
 from k8s_ee.cluster import pool
 from k8s_ee.commands import admission, session
 
-
 _ATTEMPTS = 5
 
 
@@ -18,7 +17,7 @@ def cleanup(ctx: session.Session, *, project: str = "") -> outcome.Outcome:
     refusal = admission.may_destroy(ctx)
     if refusal:
         return ctx.skipped("cleanup", refusal)
-    found = [one for one in _find(ctx) if not project or one.project == project]
+    found = [one for one in ctx.observed_environments() if not project or one.project == project]
     if not found:
         ctx.notes.append("nothing to clean up: this pull request has no environment")
     if ctx.options.dry_run:
@@ -35,15 +34,6 @@ def cleanup(ctx: session.Session, *, project: str = "") -> outcome.Outcome:
     return _result(ctx, "destroyed", found, receipts=receipts, project=project)
 
 
-def _find(ctx: session.Session) -> list[environment.Observed]:
-    if not ctx.settings.number or not ctx.settings.repository_id:
-        raise errors.InputError(
-            "which pull request? --pr and --repository-id are needed",
-            hint="in a workflow they come from the pull_request event; elsewhere give them as options",
-        )
-    return cluster.find(ctx.cluster, ctx.settings.repository_id, ctx.settings.number)
-
-
 def _destroy(ctx: session.Session, observed: environment.Observed) -> cluster.Receipt:
     """Decides anew when somebody wrote to the environment in between: a deploy that ends just now does."""
     for _attempt in range(_ATTEMPTS):
@@ -53,7 +43,7 @@ def _destroy(ctx: session.Session, observed: environment.Observed) -> cluster.Re
             refusal = admission.may_destroy(ctx)
             if refusal:
                 raise errors.Refused(refusal) from None
-            observed = next((one for one in _find(ctx) if one.uid == observed.uid), observed)
+            observed = next((one for one in ctx.observed_environments() if one.uid == observed.uid), observed)
     return cluster.destroy.destroy(ctx.cluster, observed, deadline=ctx.deadline, progress=ctx.say)
 
 

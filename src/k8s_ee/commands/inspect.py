@@ -37,7 +37,7 @@ def logs(ctx: session.Session, *, component: str, lines: int) -> outcome.Outcome
 
 
 def _mine(ctx: session.Session) -> list[environment.Observed]:
-    found = kube.find(ctx.cluster, ctx.settings.repository_id, ctx.settings.number)
+    found = ctx.observed_environments()
     if not found:
         raise errors.InputError(
             f"pull request {ctx.settings.number} of repository {ctx.settings.repository_id} has no environment",

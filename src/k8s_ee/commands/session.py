@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from k8s_ee import cluster as clusters
     from k8s_ee import github as githubs
 
+_WHERE_FACTS_COME_FROM = "in a workflow they come from the pull_request event; elsewhere give them as options"
+
 # The clients are imported when they are first used: `validate` is run on every push and needs neither.
 
 
@@ -108,6 +110,16 @@ class Session:
             self.environment = identify(self.settings, project=self.config.project, platform=self.platform)
         return self.environment
 
+    def observed_environments(self) -> list[environments.Observed]:
+        """Of this pull request, whatever the project. Raises InputError when nobody said which pull request."""
+        from k8s_ee import cluster as clusters
+
+        number, repository_id = self.settings.number, self.settings.repository_id
+        missing = ", ".join(name for name, value in (("--pr", number), ("--repository-id", repository_id)) if not value)
+        if missing:
+            raise errors.InputError(f"which pull request? {missing} not given", hint=_WHERE_FACTS_COME_FROM)
+        return clusters.find(self.cluster, repository_id, number)
+
     def skipped(self, command: str, why: str) -> outcome.Outcome:
         """Nothing is wrong and nothing was done."""
         self.notes.append(why)
@@ -146,7 +158,7 @@ def identify(
     if missing:
         raise errors.InputError(
             f"which pull request? {', '.join(missing)} not given",
-            hint="in a workflow they come from the pull_request event; elsewhere give them as options",
+            hint=_WHERE_FACTS_COME_FROM,
         )
     return environments.Environment(
         project=project,

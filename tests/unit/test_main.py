@@ -1,0 +1,107 @@
+"""The process as a caller sees it: what is on which stream, and with which exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import pty
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+PROGRAM = str(pathlib.Path(sys.executable).with_name("k8s-ee"))
+
+
+def run(*arguments: str, directory: pathlib.Path, **environ: str) -> subprocess.CompletedProcess[str]:
+    clean = {"PATH": os.environ["PATH"], "HOME": str(directory), **environ}
+    command = [PROGRAM, *arguments]
+    return subprocess.run(command, cwd=directory, env=clean, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.fixture
+def folder(tmp_path: pathlib.Path) -> pathlib.Path:
+    (tmp_path / "k8s-ee.yaml").write_text("projectId: shop\n")
+    (tmp_path / "bad.yaml").write_text("projectId: shop\nnope: '##[add-mask]e'\n")
+    return tmp_path
+
+
+WORKFLOW = {"GITHUB_ACTIONS": "true"}
+
+
+def only_json(text: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(text)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("validate",), 0),
+        (("validate", "--config-path", "bad.yaml"), 2),
+        (("validate", "--nope"), 2),
+        (("status", "--pr", "none"), 2),
+        (("up",), 2),
+        (("status",), 2),
+        (("list", "--kubeconfig", "/absent"), 5),
+    ],
+)
+@pytest.mark.parametrize("inside", [True, False])
+def test_with_output_json_stdout_is_one_document_and_nothing_else(
+    folder: pathlib.Path, arguments: tuple[str, ...], code: int, *, inside: bool
+) -> None:
+    environ = WORKFLOW if inside else {}
+    done = run(*arguments, "--output", "json", directory=folder, **environ)
+    found = only_json(done.stdout)
+    assert (done.returncode, found["command"]) == (code, arguments[0])
+    assert (found["state"] == "failed", (found["failure"] or {}).get("exitCode", 0)) == (bool(code), code)
+    assert "##[" not in done.stdout, "the runner obeys it anywhere in a line"
+
+
+def test_annotations_reach_the_runner_beside_a_json_document(folder: pathlib.Path) -> None:
+    done = run("validate", "--config-path", "bad.yaml", "--output", "json", directory=folder, **WORKFLOW)
+    assert "::error title=k8s-ee,file=bad.yaml,line=2" in done.stderr
+
+
+def test_outputs_that_cannot_be_written_are_one_line_and_no_traceback(folder: pathlib.Path) -> None:
+    done = run("validate", directory=folder, **WORKFLOW, GITHUB_OUTPUT="/absent/output")
+    assert (done.returncode, "Traceback" in done.stderr) == (2, False)
+    assert "GITHUB_OUTPUT can't be written" in done.stderr
+
+
+def test_a_reader_who_has_enough_changes_nothing(folder: pathlib.Path) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    clean = {"PATH": os.environ["PATH"], "HOME": str(folder)}
+    with os.fdopen(write, "w") as closed:
+        command = [PROGRAM, "validate"]
+        done = subprocess.run(
+            command, cwd=folder, env=clean, stdout=closed, stderr=subprocess.PIPE, text=True, timeout=60, check=False
+        )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def on_terminal(*arguments: str, directory: pathlib.Path, **environ: str) -> str:
+    """What the program writes to a terminal that is its stdout and its stderr."""
+    here, there = pty.openpty()
+    clean = {"PATH": os.environ["PATH"], "HOME": str(directory), "TERM": "xterm", **environ}
+    command = [PROGRAM, *arguments]
+    subprocess.run(command, cwd=directory, env=clean, stdout=there, stderr=there, timeout=60, check=False)
+    os.close(there)
+    shown = os.read(here, 65536).decode()
+    os.close(here)
+    return shown
+
+
+def test_a_terminal_gets_colours_unless_it_does_not_want_them(folder: pathlib.Path) -> None:
+    assert "\x1b[32m" in on_terminal("validate", directory=folder)
+    assert "\x1b" not in on_terminal("validate", directory=folder, NO_COLOR="1")
+    assert "\x1b" not in on_terminal("validate", directory=folder, TERM="dumb")
+
+
+def test_which_pull_request_is_asked_for_by_name(folder: pathlib.Path) -> None:
+    for command in ("status", "logs", "cleanup"):
+        done = run(command, directory=folder)
+        assert (done.returncode, "--pr, --repository-id not given" in done.stderr) == (2, True), command
