@@ -64,8 +64,17 @@ class Running:
     process: subprocess.Popen[str]
     began: float
 
+    def until(self, words: str = "") -> str:
+        """Waits for the first line of its progress that has these words. Raises AssertionError if it ends without."""
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            if words in line:
+                return line
+        raise AssertionError(f"it ended without saying {words!r}")
+
     def send(self, number: int) -> None:
-        """To its whole process group, as Ctrl-C in a terminal does. No error when it is over."""
+        """To its whole process group, as Ctrl-C in a terminal does; its time counts from now. No error when it is over."""
+        self.began = time.monotonic()
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, number)
 
@@ -231,6 +240,9 @@ class Preview:
             "GITHUB_API_URL": server.url,
             "GITHUB_TOKEN": "token-of-this-run",
         }
+
+    def close(self, server: github.Server) -> None:
+        server.state.repository(events.REPOSITORY).pulls[self.number].state = "closed"
 
     def comment(self, server: github.Server) -> str:
         """The body of the one comment there is; empty when there is none."""

@@ -30,13 +30,10 @@ def _objects(preview: cli.Preview) -> list[str]:
 def _cut(preview: cli.Preview, *, after: float, number: int, **environ: str) -> cli.Finished:
     """Starts a deploy and sends the signal `after` seconds of work; `seconds` is then the time it took to end."""
     running = preview.start("up", **environ)
-    assert running.process.stderr is not None
-    first = running.process.stderr.readline()
+    running.until()
     time.sleep(after)
     running.send(number)
-    running.began = time.monotonic()
-    done = running.end(timeout=60)
-    return cli.Finished(done.code, done.stdout, first + done.stderr, done.seconds)
+    return running.end()
 
 
 @pytest.mark.parametrize("times", [4, pytest.param(20, marks=[pytest.mark.long, pytest.mark.timeout(2400)])])
@@ -78,12 +75,9 @@ def test_one_that_is_interrupted_twice_still_says_so(preview: cli.Preview, serve
     running = preview.start(
         "up", sha=sha, image=preview.installed.sandbox.images["base"], **preview.pushed(server, sha)
     )
-    assert running.process.stderr is not None
-    while "of the new version ready" not in running.process.stderr.readline():
-        assert running.process.poll() is None
+    running.until("of the new version ready")
     for _again in range(3):
         running.send(signal.SIGINT)
-    running.began = time.monotonic()
     done = running.end()
     assert (done.code, done.seconds < _ENOUGH) == (130, True), done
     assert "interrupted" in preview.comment(server)

@@ -33,6 +33,8 @@ def failure(ctx: session.Session | None, error: errors.K8sEEError, *, command: s
     problems = error.problems if isinstance(error, errors.ConfigError) else ()
     if ctx is None:
         return outcome.Outcome(command=command, state="failed", failure=reason, problems=problems)
+    if isinstance(error, errors.Interrupted) and ctx.github:
+        ctx.github.hurry()
     return ctx.result(
         command,
         "failed",

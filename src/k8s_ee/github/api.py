@@ -6,6 +6,7 @@ PyGithub sends them. Its own retries post again what may have arrived, and retur
 from __future__ import annotations
 
 import json
+import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -22,6 +23,7 @@ _RETRIED = (429, 500, 502, 503, 504)
 _IDEMPOTENT = ("GET", "HEAD", "PUT", "PATCH", "DELETE")
 _ATTEMPTS = 4
 _PAGES = 200
+_SHORT_SECONDS = 2
 
 
 class NotFound(errors.GitHubUnavailable):
@@ -41,16 +43,23 @@ class Api:
 
     `patience`: longest wait for a rate limit; `timeout`: per connection and read; `pause`: before the first retry. All
     in seconds. Requests go one after another: the library keeps the state of the last one on its connection.
+
+    While GitHub is away, which the first request finds out with all its retries, the later ones are tried once.
     """
 
     def __init__(
-        self, given: settings.Settings, *, patience: float = 20, timeout: float = 15, pause: float = 0.5
+        self, given: settings.Settings, *, patience: float = 20, timeout: int = 15, pause: float = 0.5
     ) -> None:
         self.repository = f"/repos/{given.repository}"
         self._given = given
         self._patience, self._timeout, self._pause = patience, timeout, pause
         self._lock = threading.Lock()
-        self._client: github.Github | None = None
+        self._clients: dict[bool, github.Github] = {}
+        self._away = self._hurried = False
+
+    def hurry(self) -> None:
+        """From now on one short try each: the process was told to end."""
+        self._hurried = True
 
     def get(self, path: str, **parameters: str | int) -> Object:
         _, data = self._request("GET", path, parameters=parameters)
@@ -79,6 +88,8 @@ class Api:
                 _, data = self._request("POST", path, body=body)
                 return _an_object(data)
             except errors.GitHubUnavailable as error:
+                if self._impatient:
+                    raise
                 self._wait(attempt, error)
                 if found := find():
                     return found
@@ -107,35 +118,49 @@ class Api:
         parameters: Mapping[str, str | int] | None = None,
         body: Mapping[str, Any] | None = None,
     ) -> tuple[Object, Any]:
-        with self._lock, _translated(self._given):
-            return self._connected().requester.requestJsonAndCheck(
-                verb, path, parameters=dict(parameters or {}), input=dict(body) if body is not None else None
-            )
+        try:
+            with self._lock, _translated(self._given):
+                found: tuple[Object, Any] = self._connected().requester.requestJsonAndCheck(
+                    verb, path, parameters=dict(parameters or {}), input=dict(body) if body is not None else None
+                )
+        except errors.GitHubUnavailable as error:
+            # A POST is not retried here, so one that failed says little.
+            self._away = self._away or (verb in _IDEMPOTENT and not isinstance(error, NotFound))
+            raise
+        self._away = False
+        return found
+
+    @property
+    def _impatient(self) -> bool:
+        return self._away or self._hurried
 
     def _connected(self) -> github.Github:
-        if self._client is None:
+        impatient = self._impatient
+        if impatient not in self._clients:
             import github
 
+            # It would write a line for each retry to the terminal; what came of them is in our own words.
+            logging.getLogger("github").addHandler(logging.NullHandler())
             retry = github.GithubRetry(
-                total=_ATTEMPTS,
+                total=0 if impatient else _ATTEMPTS,
                 backoff_factor=self._pause,
-                max_rate_limit_wait=self._patience,
+                max_rate_limit_wait=0 if impatient else self._patience,
                 secondary_rate_wait=min(60, self._patience),
                 retry_after_max=int(self._patience),
                 status_forcelist=list(_RETRIED),
                 allowed_methods=frozenset(_IDEMPOTENT),
             )
-            self._client = github.Github(
+            self._clients[impatient] = github.Github(
                 auth=github.Auth.Token(self._given.token),
                 base_url=self._given.api_url,
-                timeout=self._timeout,  # type: ignore[arg-type]
+                timeout=_SHORT_SECONDS if impatient else self._timeout,
                 user_agent="k8s-ee",
                 retry=retry,
                 # Its pacing is for scripts that write by the hundred; a deploy writes four times.
                 seconds_between_requests=None,
                 seconds_between_writes=None,
             )
-        return self._client
+        return self._clients[impatient]
 
 
 class _translated:  # noqa: N801 - reads as what it does: `with _translated(...)`

@@ -10,9 +10,13 @@ from k8s_ee.github import comments, deployments
 class GitHub:
     """All methods but `pull_request` raise Refused or GitHubUnavailable."""
 
-    def __init__(self, given: settings.Settings, *, patience: float = 20, timeout: float = 15, pause: float = 0.5):
+    def __init__(self, given: settings.Settings, *, patience: float = 20, timeout: int = 15, pause: float = 0.5):
         """Seconds: the longest wait for a rate limit, per connection and read, before the first retry."""
         self._api = rest.Api(given, patience=patience, timeout=timeout, pause=pause)
+
+    def hurry(self) -> None:
+        """One short try for each request from now on: the process was told to end."""
+        self._api.hurry()
 
     def pull_request(self, number: int) -> pull_request.PullRequest | pull_request.Unknown:
         """Never raises for GitHub's sake: what it does not say clearly is Unknown."""

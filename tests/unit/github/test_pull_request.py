@@ -68,10 +68,11 @@ def test_a_passing_fault_is_outlasted(client: github.GitHub, server: wire.Server
 
 
 def test_an_answer_that_never_comes_is_unknown_when_the_time_is_up(server: wire.Server) -> None:
-    server.faults.add(faults.Fault(path=PULL, kind="slow", delay=0.5, times=9))
+    server.faults.add(faults.Fault(path=PULL, kind="slow", delay=1.5, times=9))
     given = settings.Settings(api_url=server.url, repository="acme/shop", token="t")
-    found = github.GitHub(given, patience=1, timeout=0.05, pause=0.01).pull_request(7)
+    found = github.GitHub(given, patience=1, timeout=1, pause=0.01).pull_request(7)
     assert isinstance(found, pull_request.Unknown)
+    assert "can't be reached" in found.reason
 
 
 def test_nobody_at_that_address_is_unknown() -> None:
