@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from k8s_ee import environment
-from k8s_ee_sandbox import artifacts, cluster, progress
+from k8s_ee_sandbox import artifacts, cluster, platform, progress
 from tests import conftest
 from tests.cluster import fenced, outside, workloads
 
@@ -24,7 +24,9 @@ _FRESH = 3
 @pytest.fixture(scope="module")
 def maker(policy_sandbox: cluster.Sandbox) -> Iterator[fenced.Maker]:
     with pytest.MonkeyPatch.context() as monkeypatch:
-        fenced.add_to_path(artifacts.ensure("helm", progress=progress.Progress())["helm"], monkeypatch)
+        tools = artifacts.ensure("helm", "kubectl", progress=progress.Progress())
+        fenced.add_to_path(tools["helm"], monkeypatch)
+        platform.install(policy_sandbox, kubectl=tools["kubectl"])
         yield fenced.Maker(policy_sandbox, conftest.kubectl_for(policy_sandbox.kubeconfig))
 
 
