@@ -1,0 +1,88 @@
+"""What a run can leave behind on the machine, counted before and after."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import ctypes
+import os
+import pathlib
+import re
+import subprocess
+from collections.abc import Iterable, Mapping
+
+_BECOME_REAPER = 36  # PR_SET_CHILD_SUBREAPER
+_PROC = pathlib.Path("/proc")
+_CGROUPS = pathlib.Path("/sys/fs/cgroup")
+_TIMEOUT = 30
+
+Counts = Mapping[str, collections.Counter[str]]
+
+
+def adopt() -> None:
+    """From now on whoever loses its parent below this process becomes its child, daemons too: none gets away."""
+    if ctypes.CDLL(None, use_errno=True).prctl(_BECOME_REAPER, 1, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "this process can't adopt orphans")
+
+
+def descendants() -> dict[int, str]:
+    """Command lines by process number, of all that descend from this process and have not ended."""
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    children = collections.defaultdict(list)
+    for entry in _PROC.glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            state, parent = (entry / "stat").read_text().rpartition(")")[2].split()[:2]
+            if state != "Z":
+                children[int(parent)].append(int(entry.name))
+    found: dict[int, str] = {}
+    waiting = [os.getpid()]
+    while waiting:
+        for child in children[waiting.pop()]:
+            waiting.append(child)
+            with contextlib.suppress(OSError):
+                found[child] = (_PROC / str(child) / "cmdline").read_text().replace("\0", " ").strip()
+    return found
+
+
+def count() -> Counts:
+    """Everything outside processes, by kind. Of this machine as a whole, whoever made it."""
+    return {
+        "mount": collections.Counter(
+            line.split()[4] for line in (_PROC / "self" / "mountinfo").read_text().splitlines()
+        ),
+        "link": collections.Counter(line.split()[1].rstrip(":") for line in _lines("ip", "-oneline", "link")),
+        "network namespace": collections.Counter(line.split()[0] for line in _lines("ip", "netns")),
+        "route": collections.Counter(_lines("ip", "route", "show", "table", "all")),
+        "firewall rule": collections.Counter([*_rules("iptables-save"), *_rules("ip6tables-save")]),
+        "control group": collections.Counter(str(path.relative_to(_CGROUPS)) for path in _CGROUPS.rglob("k8s-ee*")),
+    }
+
+
+def new(before: Counts, after: Counts, *, foreign: Iterable[str] = ()) -> list[str]:
+    """What has come, except for what belongs to sandboxes called `foreign`: others may work on the same machine."""
+    names = "|".join(map(re.escape, foreign))
+    others = re.compile(rf"\b(ee|k8s-ee)-({names})(-inet)?(?![a-z0-9-])") if names else None
+    found = [(kind, what) for kind in after for what in after[kind] - before[kind]]
+    return [f"{kind} {what}" for kind, what in found if not (others and others.search(what))]
+
+
+def _lines(*command: str) -> list[str]:
+    """None where the program is not installed: nobody can have used it, then."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT, check=True)
+    except FileNotFoundError:
+        return []
+    return [line for line in done.stdout.splitlines() if line.strip()]
+
+
+def _rules(program: str) -> list[str]:
+    """With their tables. Chains that come with the kernel are none."""
+    table, found = "", []
+    for line in _lines(program):
+        if line.startswith("*"):
+            table = line[1:]
+        elif line.startswith("-") or re.match(r":\S+ - ", line):
+            found.append(f"{table} {line.partition(' [')[0]}")
+    return found

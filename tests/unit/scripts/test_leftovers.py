@@ -1,0 +1,116 @@
+"""`make test` sees what is left behind, and only that."""
+
+from __future__ import annotations
+
+import collections
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import pytest
+
+from scripts import leftovers
+
+ROOT = pathlib.Path(__file__).parents[3]
+NOTHING: leftovers.Counts = {"link": collections.Counter()}
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root makes sandboxes")
+
+
+def links(*names: str) -> leftovers.Counts:
+    return {"link": collections.Counter(names)}
+
+
+def test_what_was_there_before_is_not_left_behind() -> None:
+    assert leftovers.new(links("lo", "ee-dev"), links("lo", "ee-dev")) == []
+    assert leftovers.new(links("lo", "ee-dev"), links("lo")) == []
+
+
+def test_what_has_come_is_named_even_if_there_was_one_like_it() -> None:
+    assert leftovers.new(NOTHING, links("ee-test")) == ["link ee-test"]
+    assert leftovers.new(links("veth"), links("veth", "veth")) == ["link veth"]
+
+
+def test_what_others_started_meanwhile_is_theirs() -> None:
+    after = links("ee-dev", "ee-dev-2", "k8s-ee-dev-inet", "10.0.0.0/8 via 10.1.1.1 dev ee-dev ", "ee-test")
+    assert leftovers.new(NOTHING, after, foreign=["dev"]) == ["link ee-dev-2", "link ee-test"]
+
+
+def test_counting_twice_finds_nothing_new() -> None:
+    first = leftovers.count()
+    assert {"mount", "route", "firewall rule", "control group"} <= first.keys()
+    assert "/proc" in first["mount"]
+
+
+@pytest.fixture
+def run(tmp_path: pathlib.Path) -> list[str]:
+    """The command line of a run whose only test leaves a process behind that has cut all ties."""
+    (tmp_path / "test_both.py").write_text(
+        textwrap.dedent("""
+        import pathlib, subprocess, sys, time
+
+        def test_it():
+            daemon = "import os, time; os.fork() and os._exit(0); os.setsid(); print(os.getpid(), flush=True); "
+            started = subprocess.Popen(
+                [sys.executable, "-c", daemon + "time.sleep(60)"],
+                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+            )
+            pathlib.Path(__file__).with_name("daemon").write_text(started.stdout.readline())
+            started.wait()
+            started.stdout.close()
+
+        def test_slow():
+            pathlib.Path(__file__).with_name("slow").touch()
+            time.sleep(60)
+        """)
+    )
+    return [sys.executable, "-m", "scripts.tests", "-p", "no:cacheprovider", f"--rootdir={tmp_path}", str(tmp_path)]
+
+
+@pytest.fixture
+def environ(tmp_path: pathlib.Path) -> dict[str, str]:
+    return {**os.environ, "K8S_EE_CACHE": str(tmp_path / "cache"), "K8S_EE_SANDBOX": "leftover"}
+
+
+def daemon_of(folder: pathlib.Path) -> int:
+    return int((folder / "daemon").read_text())
+
+
+@as_root
+def test_a_process_that_cut_all_ties_is_found_and_fails_the_run(
+    run: list[str], environ: dict[str, str], tmp_path: pathlib.Path
+) -> None:
+    done = subprocess.run(
+        [*run, "-k", "test_it"], cwd=ROOT, env=environ, capture_output=True, text=True, timeout=120, check=False
+    )
+    daemon = daemon_of(tmp_path)
+    os.kill(daemon, signal.SIGKILL)
+    assert "1 passed" in done.stdout
+    assert done.returncode == 1
+    assert f"left behind: process {daemon}: " in done.stderr
+
+
+@as_root
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_told_to_stop_it_still_counts(
+    number: signal.Signals, run: list[str], environ: dict[str, str], tmp_path: pathlib.Path
+) -> None:
+    with subprocess.Popen(
+        run, cwd=ROOT, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as running:
+        until = time.monotonic() + 60
+        while not (tmp_path / "slow").exists():
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        if number == signal.SIGINT:
+            os.killpg(running.pid, number)  # as a terminal does
+        else:
+            running.send_signal(number)
+        stdout, stderr = running.communicate(timeout=60)
+    os.kill(daemon_of(tmp_path), signal.SIGKILL)
+    assert "KeyboardInterrupt" in stdout
+    assert running.returncode == 2
+    assert "things left behind" in stderr
