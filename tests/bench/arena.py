@@ -77,6 +77,14 @@ class Arena:
         command = sides.Command((str(self.tools[0.0].k8s_ee), "validate"))
         return measuring.run([command], environ=self.installed.environ(), directory=self.folder)
 
+    def discover(self) -> None:
+        """Fills kubectl's and Helm's discovery cache, which they keep by address."""
+        for tools in self.tools.values():
+            command = tools.kubectl_("api-resources")
+            measuring.run(
+                [command], environ={**self.installed.environ(), **_caches(self.folder)}, directory=self.folder
+            )
+
     def objects(self, wanted: scenario.Scenario) -> same.Objects:
         """Every namespaced object of the environment, and its Namespace."""
         kubectl = self.installed.kubectl

@@ -90,7 +90,7 @@ def as_json(found: Results) -> dict[str, Any]:
         {
             **dataclasses.asdict(row),
             "median": {side: row.median(side) for side in row.seconds},
-            "ratio": {side: row.ratio(side) for side in (sides.A, sides.B)},
+            "ratio": {side: row.ratio(side) for side in row.seconds if side != sides.OURS},
         }
         for row in found.rows
     ]
@@ -104,12 +104,12 @@ def _ms(row: Row) -> str:
 
 def _times(found: Results) -> list[str]:
     load = " to ".join(f"{one:.1f}" for one in found.load)
-    lines = [f"seconds, median (least to most) of {found.rounds} interleaved rounds; load of the machine {load}", ""]
-    lines.append(f"{'':26}" + "".join(f"{side:>24}" for side in sides.SIDES) + f"{'A/k8s-ee':>10}{'B/k8s-ee':>10}")
+    lines = [f"median (least to most) of {found.rounds} interleaved rounds; load of the machine {load}", ""]
+    lines.append(f"{'':26}{'':12}{'seconds':>24}{'times k8s-ee':>16}")
     for row in found.rows:
-        cells = "".join(f"{_spread(row.seconds[side]):>24}" for side in sides.SIDES)
-        ratios = "".join(f"{row.ratio(side):>9.2f}x" for side in (sides.A, sides.B))
-        lines.append(f"{f'{row.task}, {_ms(row)}':26}{cells}{ratios}")
+        for side, seconds in row.seconds.items():
+            lines.append(f"{f'{row.task}, {_ms(row)}':26}{side:12}{_spread(seconds):>24}{row.ratio(side):>16.2f}")
+        lines.append("")
     return [
         *lines,
         f"k8s-ee at 0 ms, slowest pod from its creation to ready: {_spread(found.slowest_pod)}",
