@@ -145,7 +145,7 @@ def arena(folder: pathlib.Path) -> Iterator[Arena]:
     sandbox = cluster.up(_NAME, "node", lines)
     try:
         kubectl = conftest.kubectl_for(sandbox.kubeconfig)
-        installed = cli.install(sandbox, folder, kubectl)
+        installed = cli.with_image(cli.install(sandbox, folder, kubectl), folder)
         (folder / "k8s-ee.yaml").write_text(yaml.safe_dump(scenario.config(sandbox)))
         with _tools(folder, sandbox, installed) as tools:
             yield Arena(

@@ -50,7 +50,7 @@ def _warm_up(place: arena.Arena) -> dict[str, list[str]]:
     place.discover()
     place.validate()
     ours = left.pop(sides.OURS)
-    return {side: same.differences(objects, ours, names=(side, sides.OURS)) for side, objects in left.items()}
+    return {side: same.differences(objects, ours, name=side) for side, objects in left.items()}
 
 
 def _round(place: arena.Arena, number: int) -> Round:

@@ -45,10 +45,10 @@ def normalised(items: Sequence[Mapping[str, Any]]) -> Objects:
     return found
 
 
-def differences(one: Objects, other: Objects, *, names: tuple[str, str]) -> list[str]:
+def differences(one: Objects, ours: Objects, *, name: str = "other") -> list[str]:
     """Lines of a diff; empty when they are the same."""
-    left, right = (json.dumps(each, indent=1, sort_keys=True).splitlines() for each in (one, other))
-    return list(difflib.unified_diff(left, right, *names, lineterm="", n=1))
+    left, right = (json.dumps(each, indent=1, sort_keys=True).splitlines() for each in (one, ours))
+    return list(difflib.unified_diff(left, right, name, "k8s-ee", lineterm="", n=1))
 
 
 def _one(item: dict[str, Any]) -> tuple[str, dict[str, Any]]:
