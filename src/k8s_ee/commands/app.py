@@ -27,10 +27,12 @@ def deploy_app(ctx: session.Session, *, image: str) -> outcome.Outcome:
     databases.require_namespace(ctx)
     check_image(ctx, image)
     started = time.monotonic()
+    databases.hide_credentials(ctx, ctx.target().namespace)
     reporting.begin(ctx, "deploy-app", phase="app")
-    if ctx.options.dry_run:
-        return ctx.result("deploy-app", "planned", outputs={"url": ctx.target().url})
     release = render(ctx, image=image)
+    if ctx.options.dry_run:
+        apply(ctx, list(release))
+        return ctx.result("deploy-app", "planned", outputs={"url": ctx.target().url})
     migrate(ctx, release)
     roll_out(ctx, release)
     return finish(ctx, command="deploy-app", started=started)

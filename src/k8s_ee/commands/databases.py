@@ -24,10 +24,9 @@ def deploy_db(ctx: session.Session) -> outcome.Outcome:
         return ctx.skipped("deploy-db", refusal)
     require_namespace(ctx)
     started = time.monotonic()
-    if not ctx.options.dry_run:
-        with ctx.phase("databases"):
-            apply(ctx, render(ctx))
-            wait(ctx)
+    with ctx.phase("databases"):
+        apply(ctx, render(ctx))
+        wait(ctx)
     outputs = {
         "ready": json.dumps({database.engine: not ctx.options.dry_run for database in ctx.config.databases}),
         "seconds": f"{time.monotonic() - started:.1f}",
@@ -56,11 +55,23 @@ def render(ctx: session.Session) -> dict[str, tuple[Manifest, ...]]:
 
 
 def apply(ctx: session.Session, rendered: Mapping[str, tuple[Manifest, ...]]) -> None:
-    """Credentials and workloads of every enabled database; removes the workload (never data) of those switched off."""
-    enabled = {database.engine for database in ctx.config.databases}
-    steps: list[Callable[[], None]] = [functools.partial(_apply_one, ctx, *one) for one in rendered.items()]
-    steps += [functools.partial(_retire, ctx, name) for name in plan.ENGINES if name not in enabled]
+    """Credentials and workloads of every enabled database; removes the workload (never data) of those switched off.
+
+    Raises ConfigError for what data that is there does not allow, Refused for data whose password is gone.
+    """
+    wanted = ctx.config.databases
+    steps: list[Callable[[], None]] = [functools.partial(_apply_one, ctx, one, rendered[one.engine]) for one in wanted]
+    enabled = {database.engine for database in wanted}
+    steps += [functools.partial(_retire, ctx, engine) for name, engine in plan.ENGINES.items() if name not in enabled]
     pool.side_by_side(steps)
+
+
+def hide_credentials(ctx: session.Session, namespace: str) -> None:
+    """For commands that show what an app wrote, but hand out no password themselves."""
+    for engine in plan.ENGINES.values():
+        found = ctx.cluster.get("Secret", engine.secret, namespace)
+        if found:
+            _hide(ctx, engine, _decoded(found))
 
 
 def wait(ctx: session.Session) -> None:
@@ -84,31 +95,40 @@ def _render_one(ctx: session.Session, database: model.Database) -> tuple[Manifes
     return helm.render(component, namespace=ctx.target().namespace, kube_version=ctx.cluster.version())
 
 
-def _apply_one(ctx: session.Session, engine: str, manifests: tuple[Manifest, ...]) -> None:
-    _provide_credentials(ctx, plan.ENGINES[engine])
-    namespace, manager = ctx.target().namespace, plan.manager(engine)
-    ctx.cluster.apply(manifests, manager=manager, namespace=namespace)
-    ctx.cluster.prune(namespace, engine, manager, keep=names(manifests))
-
-
-def _provide_credentials(ctx: session.Session, engine: plan.Engine) -> None:
-    """The Secret is made at most once. Raises Refused for data whose password is gone."""
-    namespace = ctx.target().namespace
-    kinds = {"Secret": engine.secret, "PersistentVolumeClaim": engine.claim}
-    existing, data = pool.side_by_side(
+def _apply_one(ctx: session.Session, database: model.Database, manifests: tuple[Manifest, ...]) -> None:
+    engine, namespace = plan.ENGINES[database.engine], ctx.target().namespace
+    kinds = {"Secret": engine.secret, "PersistentVolumeClaim": engine.claim, "StatefulSet": engine.name}
+    secret, claim, running = pool.side_by_side(
         [functools.partial(ctx.cluster.get, kind, name, namespace) for kind, name in kinds.items()]
     )
-    if existing is None and data:
+    note = plan.check_data(ctx.config, database, ctx.target(), claim=claim, running=running)
+    ctx.notes += [note] if note else []
+    _provide_credentials(ctx, engine, secret, has_data=claim is not None)
+    manager = plan.manager(engine.name)
+    ctx.cluster.apply(manifests, manager=manager, namespace=namespace)
+    ctx.cluster.prune(namespace, engine.name, manager, keep=names(manifests))
+
+
+def _provide_credentials(
+    ctx: session.Session, engine: plan.Engine, existing: Manifest | None, *, has_data: bool
+) -> None:
+    """The Secret is made at most once. Raises Refused for data whose password is gone."""
+    if existing is None and has_data:
         raise errors.Refused(
             f"{engine.name} has its data (PersistentVolumeClaim {engine.claim}) but not its password "
             f"(Secret {engine.secret}); a new password would lock the app out",
-            hint=f"restore the Secret, or give up the data: kubectl -n {namespace} delete pvc {engine.claim}",
+            hint="restore the Secret, or give up the data: "
+            f"kubectl -n {ctx.target().namespace} delete pvc {engine.claim}",
         )
     if existing is None:
         made = plan.credentials(engine, ctx.target(), token=lambda: secrets.token_urlsafe(24))
         _hide(ctx, engine, made["stringData"])
         existing = ctx.cluster.create_only(made)
-    _hide(ctx, engine, {key: base64.b64decode(value).decode() for key, value in existing.get("data", {}).items()})
+    _hide(ctx, engine, _decoded(existing))
+
+
+def _decoded(secret: Manifest) -> dict[str, str]:
+    return {key: base64.b64decode(value).decode() for key, value in secret.get("data", {}).items()}
 
 
 def _hide(ctx: session.Session, engine: plan.Engine, values: Mapping[str, str]) -> None:
@@ -117,10 +137,11 @@ def _hide(ctx: session.Session, engine: plan.Engine, values: Mapping[str, str]) 
     ctx.hide(*(value for value in values.values() if password and password in value))
 
 
-def _retire(ctx: session.Session, engine: str) -> None:
-    removed = ctx.cluster.prune(ctx.target().namespace, engine, f"k8s-ee-{engine}", keep=set())
-    if removed:
-        ctx.notes.append(f"{engine} was removed from the config: its volume and password are kept")
+def _retire(ctx: session.Session, engine: plan.Engine) -> None:
+    namespace = ctx.target().namespace
+    ctx.cluster.prune(namespace, engine.name, plan.manager(engine.name), keep=set())
+    if ctx.cluster.get("PersistentVolumeClaim", engine.claim, namespace):
+        ctx.notes.append(f"{engine.name} is not in the config any more: its volume and password are kept")
 
 
 def names(manifests: tuple[Manifest, ...]) -> set[tuple[str, str]]:

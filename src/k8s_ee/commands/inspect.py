@@ -7,7 +7,7 @@ from typing import Any
 
 from k8s_ee import cluster as kube
 from k8s_ee import environment, errors, outcome, plan
-from k8s_ee.commands import session
+from k8s_ee.commands import databases, session
 
 
 def list_environments(ctx: session.Session) -> outcome.Outcome:
@@ -27,13 +27,23 @@ def status(ctx: session.Session) -> outcome.Outcome:
 
 def logs(ctx: session.Session, *, component: str, lines: int) -> outcome.Outcome:
     """The last lines of each container of one component, redacted."""
+    mine = _mine(ctx)
+    for one in mine:
+        _hide_credentials(ctx, one.namespace)
     found = [
         log
-        for one in _mine(ctx)
+        for one in mine
         for log in kube.logs(ctx.cluster, one.namespace, component, lines=lines, redact=ctx.redactor.redact)
     ]
     shown = [f"{log.pod}/{log.container} | {line}" for log in found for line in log.lines]
     return ctx.result("logs", "listed", data={"logs": [dataclasses.asdict(log) for log in found], "lines": shown})
+
+
+def _hide_credentials(ctx: session.Session, namespace: str) -> None:
+    try:
+        databases.hide_credentials(ctx, namespace)
+    except errors.Refused:  # as for a developer, who may see logs and no Secrets
+        ctx.notes.append(f"the passwords of {namespace} may not be read, and so could not be taken out")
 
 
 def _mine(ctx: session.Session) -> list[environment.Observed]:

@@ -11,6 +11,7 @@ from k8s_ee.plan.application import APP, APP_MANAGER, app
 from k8s_ee.plan.components import FENCE, Component, Manifest, manager
 from k8s_ee.plan.engines import ENGINES, Engine, credentials, database
 from k8s_ee.plan.isolation import fence, namespace
+from k8s_ee.plan.keeping import check as check_data
 from k8s_ee.plan.quota import widened
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "Engine",
     "Manifest",
     "app",
+    "check_data",
     "credentials",
     "database",
     "fence",
