@@ -23,13 +23,14 @@ def render(component: components.Component, *, namespace: str, kube_version: str
 
     Raises ToolMissing without helm, InputError for values or a Kubernetes version that the chart refuses.
     """
-    command = [_helm(), "template", component.name, str(resources.directory("charts") / component.chart)]
+    command = [executable(), "template", component.name, str(resources.directory("charts") / component.chart)]
     command += ["--namespace", namespace, "--kube-version", kube_version, "--no-hooks", "--skip-tests"]
     rendered = _run([*command, "--values", "-"], stdin=json.dumps(component.values), component=component.name)
     return tuple(one for one in yaml.load_all(rendered, Loader=_LOADER) if one)
 
 
-def _helm() -> str:
+def executable() -> str:
+    """Its path. Raises ToolMissing."""
     found = shutil.which("helm")
     if found is None:
         raise errors.ToolMissing(

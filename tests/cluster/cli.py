@@ -73,7 +73,7 @@ class Running:
         raise AssertionError(f"it ended without saying {words!r}")
 
     def send(self, number: int) -> None:
-        """To its whole process group, as Ctrl-C in a terminal does; its time counts from now. No error when it is over."""
+        """To its whole process group, as Ctrl-C in a terminal does; its time counts from now."""
         self.began = time.monotonic()
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, number)
@@ -140,15 +140,19 @@ def small(source: str = SERVER, **app: Any) -> dict[str, Any]:
 
 
 def install(sandbox: sandboxes.Sandbox, folder: pathlib.Path, kubectl: conftest.Kubectl) -> Installed:
-    """What a runner has before the first step, and the guestbook's image in the sandbox's registry."""
+    """What a runner has before the first step."""
     tools = artifacts.ensure("kubectl", "helm", progress=progress.Progress())
-    made = Installed(
+    return Installed(
         sandbox=sandbox,
         kubectl=kubectl,
         kubeconfig=platform.install(sandbox, kubectl=tools["kubectl"]),
         bin=world.runner_path(folder / "bin", tools),
     )
-    config = folder / "k8s-ee.yaml"
+
+
+def with_image(runner: Installed, folder: pathlib.Path) -> Installed:
+    """With the guestbook's image in the sandbox's registry, built by the command that builds it everywhere."""
+    sandbox, config = runner.sandbox, folder / "k8s-ee.yaml"
     config.write_text(yaml.safe_dump(example(sandbox)))
     login = {
         "K8S_EE_REGISTRY_USERNAME": sandbox.registry_user,
@@ -156,9 +160,9 @@ def install(sandbox: sandboxes.Sandbox, folder: pathlib.Path, kubectl: conftest.
         "K8S_EE_REGISTRY_INSECURE": "true",
     }
     arguments = ("build", "--config-path", str(config), "--output", "json")
-    built = made.start(world.EXAMPLE, *arguments, **login).end(timeout=300)
+    built = runner.start(world.EXAMPLE, *arguments, **login).end(timeout=300)
     assert built.code == 0, built.said
-    return dataclasses.replace(made, image=built.outcome["outputs"]["image"])
+    return dataclasses.replace(runner, image=built.outcome["outputs"]["image"])
 
 
 @dataclasses.dataclass

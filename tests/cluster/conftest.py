@@ -9,8 +9,14 @@ from tests.conftest import Kubectl
 
 
 @pytest.fixture(scope="session")
-def installed(sandbox: sandboxes.Sandbox, kubectl: Kubectl, tmp_path_factory: pytest.TempPathFactory) -> cli.Installed:
+def runner(sandbox: sandboxes.Sandbox, kubectl: Kubectl, tmp_path_factory: pytest.TempPathFactory) -> cli.Installed:
+    """Without an image."""
     return cli.install(sandbox, tmp_path_factory.mktemp("installed"), kubectl)
+
+
+@pytest.fixture(scope="session")
+def installed(runner: cli.Installed, tmp_path_factory: pytest.TempPathFactory) -> cli.Installed:
+    return cli.with_image(runner, tmp_path_factory.mktemp("image"))
 
 
 @pytest.fixture

@@ -29,13 +29,16 @@ def image(installed: cli.Installed) -> str:
 
 DOWN = {
     "answers 502": faults.Fault(status=502, times=_ALWAYS),
-    "answers with an error page": faults.Fault(kind="html", status=503, times=_ALWAYS),
     "closes every connection": faults.Fault(kind="drop", times=_ALWAYS),
+    "answers with an error page": faults.Fault(kind="html", status=503, times=_ALWAYS),
     "limits the rate": dataclasses.replace(faults.rate_limited(), times=_ALWAYS),
 }
 
 
-@pytest.mark.parametrize("how", DOWN)
+LONG = [pytest.param(how, marks=pytest.mark.long) for how in [*DOWN][2:]]
+
+
+@pytest.mark.parametrize("how", [*[*DOWN][:2], *LONG])
 def test_a_deploy_does_not_need_github(preview: cli.Preview, server: github.Server, image: str, how: str) -> None:
     preview.configure(cli.small())
     sha = cli.commit()

@@ -55,16 +55,16 @@ def access(connection: settings.Connection) -> Access:
         if not merged and not given and _SERVICE_ACCOUNT.exists():
             return _in_cluster()
         if not merged:
-            raise _nothing_at(files)
+            raise _nothing_at(files, is_default=not given)
     context = _named(merged, "contexts", connection.context or merged.get("current-context") or "")["context"]
     cluster = _named(merged, "clusters", context.get("cluster", ""))["cluster"]
     user = _named(merged, "users", context["user"])["user"] if context.get("user") else {}
     return _from_kubeconfig(cluster, user)
 
 
-def _nothing_at(files: list[pathlib.Path]) -> errors.ClusterUnavailable:
+def _nothing_at(files: list[pathlib.Path], *, is_default: bool) -> errors.ClusterUnavailable:
     """Names only what can be a path: a secret may hold something else, and errors end up in the pull request."""
-    if all(file.is_absolute() and os.path.isdir(file.parent) for file in files):  # noqa: PTH112
+    if is_default or all(file.is_absolute() and os.path.isdir(file.parent) for file in files):  # noqa: PTH112
         return errors.ClusterUnavailable(
             f"no kubeconfig at {', '.join(str(file) for file in files)}",
             hint="pass one with --kubeconfig (in a workflow: the `kubeconfig` input), or run inside the cluster",

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from k8s_ee import outcome, plan
+from k8s_ee import helm, outcome, plan
 from k8s_ee.cluster import pool
 from k8s_ee.commands import admission, app, databases, namespace, reporting, session
 
@@ -21,6 +21,7 @@ def up(ctx: session.Session, *, image: str) -> outcome.Outcome:
         return ctx.skipped("up", refusal)
     started = time.monotonic()
     app.check_image(ctx, image)
+    helm.executable()  # before anything is written
     with pool.beside(functools.partial(_render, ctx, image)) as rendered:
         namespace.fence(ctx)
     stores, release = rendered()

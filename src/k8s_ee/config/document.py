@@ -53,8 +53,8 @@ class Broken:
 Node = Scalar | Sequence | Mapping | Broken
 
 
-def parse(text: str, problems: collecting.Problems) -> Mapping:
-    """Raises ConfigError for what can't be read at all; what can be read past is added to `problems`."""
+def parse(text: str, problems: collecting.Problems, *, smallest: str = syntax.SMALLEST) -> Mapping:
+    """`smallest` is the hint for a file without keys. Raises ConfigError for what can't be read at all; what can be read past is added to `problems`."""
     if "\0" in text:
         problems.fail(_mark_of(text, text.index("\0")), "found a NUL byte", hint="this is not a text file")
     try:
@@ -65,10 +65,10 @@ def parse(text: str, problems: collecting.Problems) -> Mapping:
     if isinstance(root, Broken):
         raise problems.error()
     if root is None or (isinstance(root, Scalar) and root.plain and not root.text):
-        problems.fail(None, "the file is empty", hint=syntax.SMALLEST)
+        problems.fail(None, "the file is empty", hint=smallest)
     if not isinstance(root, Mapping):
         found = collecting.quote(root.text) if isinstance(root, Scalar) else "a list"
-        problems.fail(root.mark, f"found {found}, expected keys with values", hint=syntax.SMALLEST)
+        problems.fail(root.mark, f"found {found}, expected keys with values", hint=smallest)
     return root
 
 

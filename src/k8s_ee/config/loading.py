@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from k8s_ee.config import building, checking, document, fit, model, problems, rules
+from k8s_ee.config import building, checking, document, fit, model, problems, rules, syntax
 
 
 def config(text: bytes | str, *, path: str, platform: model.Platform | None) -> model.Config:
@@ -32,7 +32,9 @@ def _checked(
 ) -> tuple[building.Values, dict[str, problems.Mark]]:
     schema = checking.schema(name)
     checker = checking.Checker(schema, found)
-    values: building.Values = checker.check(document.parse(_decoded(text, found), found), schema)
+    smallest = syntax.SMALLEST_PLATFORM if name == "platform" else syntax.SMALLEST
+    root = document.parse(_decoded(text, found), found, smallest=smallest)
+    values: building.Values = checker.check(root, schema)
     return values, checker.marks
 
 

@@ -8,6 +8,7 @@ from yaml import reader
 from k8s_ee.config import problems
 
 SMALLEST = "the smallest file is one line: `projectId: my-app`"
+SMALLEST_PLATFORM = "the least there must be is one line: `domain: preview.example.com`"
 
 _HINTS = (
     ("cannot start any token", "text that starts with @, `, % or a tab needs quotes; indent with spaces, not tabs"),
