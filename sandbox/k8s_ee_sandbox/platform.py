@@ -4,6 +4,7 @@ import base64
 import json
 import pathlib
 import subprocess
+from collections.abc import Mapping
 from typing import Any
 
 import yaml
@@ -19,11 +20,15 @@ _TOKEN_LIFE = "24h"  # noqa: S105 - a duration
 
 
 def install(sandbox: cluster.Sandbox, *, kubectl: pathlib.Path) -> pathlib.Path:
-    """Idempotent. Returns the path of the CI identity's kubeconfig (mode 0600). Raises SandboxError."""
+    """Idempotent, also while something is being deployed: the settings that ship, which let nobody in, are never there.
+
+    Returns the path of the CI identity's kubeconfig (mode 0600). Raises SandboxError.
+    """
     run = _Kubectl(kubectl, sandbox.kubeconfig)
-    run("apply", "--server-side", "--force-conflicts", "-k", str(resources.directory("k8s") / "platform"))
-    manifests = yaml.safe_dump_all([_settings(sandbox), _pull_secret(sandbox)])
-    run("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=manifests)
+    shipped = yaml.safe_load_all(run("kustomize", str(resources.directory("k8s") / "platform")))
+    manifests = [_settings(one, sandbox) if one["kind"] == "ConfigMap" else one for one in shipped]
+    text = yaml.safe_dump_all([*manifests, _pull_secret(sandbox)])
+    run("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=text)
     token = run("-n", _NAMESPACE, "create", "token", _IDENTITY, f"--duration={_TOKEN_LIFE}").strip()
     return _kubeconfig(sandbox, token)
 
@@ -51,13 +56,8 @@ def settings(sandbox: cluster.Sandbox) -> dict[str, Any]:
     }
 
 
-def _settings(sandbox: cluster.Sandbox) -> dict[str, Any]:
-    return {
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": {"name": "k8s-ee-platform", "namespace": _NAMESPACE},
-        "data": {"platform.yaml": yaml.safe_dump(settings(sandbox))},
-    }
+def _settings(shipped: Mapping[str, Any], sandbox: cluster.Sandbox) -> dict[str, Any]:
+    return {**shipped, "data": {"platform.yaml": yaml.safe_dump(settings(sandbox))}}
 
 
 def _pull_secret(sandbox: cluster.Sandbox) -> dict[str, Any]:

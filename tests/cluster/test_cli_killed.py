@@ -51,7 +51,7 @@ def test_a_deploy_killed_at_any_moment_is_finished_by_the_next(
         number = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)[kill % 3]
         moment = chance.uniform(0, took * 0.8)
         sha = cli.commit()
-        bootstrap = {"postgresql": {"storage": "512Mi", "bootstrap": f"SELECT {kill}"}}  # which restarts the database
+        bootstrap = {"postgresql": {"storage": "512Mi", "bootstrap": f"SELECT {kill // 2}"}}  # a change restarts it
         preview.configure({**cli.example(preview.installed.sandbox), "databases": bootstrap})
         done = _cut(preview, after=moment, number=number, sha=sha, **preview.pushed(server, sha))
         context = f"kill {kill}: {signal.Signals(number).name} after {moment:.1f} s: {done.said}"

@@ -54,7 +54,10 @@ Node = Scalar | Sequence | Mapping | Broken
 
 
 def parse(text: str, problems: collecting.Problems, *, smallest: str = syntax.SMALLEST) -> Mapping:
-    """`smallest` is the hint for a file without keys. Raises ConfigError for what can't be read at all; what can be read past is added to `problems`."""
+    """Raises ConfigError for what can't be read at all; what can be read past is added to `problems`.
+
+    `smallest` is the hint for a file without keys.
+    """
     if "\0" in text:
         problems.fail(_mark_of(text, text.index("\0")), "found a NUL byte", hint="this is not a text file")
     try:
