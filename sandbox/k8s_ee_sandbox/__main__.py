@@ -85,9 +85,14 @@ def _up(options: argparse.Namespace) -> int:
 
 def _down(options: argparse.Namespace) -> int:
     progress = progress_lines.Progress()
+    failed = 0
     for name in state.known() if options.all else [options.name]:
-        cluster.down(name, progress)
-    return 0
+        try:
+            cluster.down(name, progress)
+        except errors.SandboxError as error:  # the others are not to wait for it
+            print(f"error: sandbox {name}: {error}", file=sys.stderr)
+            failed = _UNAVAILABLE
+    return failed
 
 
 def _status(options: argparse.Namespace) -> int:
