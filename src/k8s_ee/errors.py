@@ -4,6 +4,7 @@
     ├── InputError            2  what was given can't be used
     │   └── ConfigError       2  k8s-ee.yaml or the platform settings, with every problem at its line
     ├── Refused               3  ownership, policy or permission says no
+    │   └── Superseded        3  a newer run has it: not even the comment is ours any more
     ├── NotReady              4  the environment did not become ready
     ├── Unavailable           5  cluster, GitHub or a tool can't be reached, or their answer can't be trusted
     │   ├── ClusterUnavailable
@@ -56,6 +57,10 @@ class ConfigError(InputError):
 
 class Refused(K8sEEError):
     exit_code = 3
+
+
+class Superseded(Refused):
+    pass
 
 
 class NotReady(K8sEEError):

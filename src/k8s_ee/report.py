@@ -112,7 +112,10 @@ def _page(result: outcome.Outcome, known: Facts, *, evidence: int) -> str:
 
 
 def _title(result: outcome.Outcome, known: Facts) -> str:
-    name = quoting.code(_namespace(result, known)) or quoting.code(result.command)
+    name = quoting.code(_namespace(result, known))
+    if not name and result.state in {"destroyed", "failed"}:
+        return "🧹 There was nothing to clean up" if result.state == "destroyed" else f"❌ {result.command} failed"
+    name = name or quoting.code(result.command)
     titles: dict[outcome.State, str] = {
         "deploying": f"⏳ Preview {name} is being deployed",
         "ready": f"✅ Preview {name} is ready",

@@ -43,9 +43,11 @@ def _lines(result: outcome.Outcome) -> Iterator[str]:
 
 def _head(result: outcome.Outcome) -> str:
     target = result.environment
-    name = f" {target.namespace}" if target else ""
+    about = target.namespace if target else result.outputs.get("namespace", "")
+    name = f" {about}" if about else ""
     if result.failure:
-        still = f" ({result.serving_sha[:7]} still serves)" if result.serving_sha else ""
+        older = result.serving_sha if target and result.serving_sha != target.head_sha else ""
+        still = f" ({older[:7]} still serves)" if older else ""
         return f"{result.command}{name} failed: {result.failure.message}{still}"
     if result.state == "ready":
         where = result.outputs.get("url") or "its Service"

@@ -53,8 +53,10 @@ def ensure(cluster: client.Cluster, manifest: Manifest, wanted: environment.Envi
 
 
 def owned(namespace: Manifest, wanted: environment.Environment) -> environment.Observed:
-    """The namespace as this environment's. Raises Refused, without telling whose it is, when it is another's or when a
-    newer run was there."""
+    """The namespace as this environment's.
+
+    Raises Refused, without telling whose it is, when it is another's, and Superseded when a newer run was there.
+    """
     labels = wanted.labels()
     observed = environment.from_namespace(namespace)
     if any(namespace["metadata"]["labels"].get(key) != labels[key] for key in _IDENTITY):
@@ -63,7 +65,7 @@ def owned(namespace: Manifest, wanted: environment.Environment) -> environment.O
             hint="choose a projectId that no other repository uses; your platform team can see which one does",
         )
     if observed.run > wanted.run > 0 and not observed.terminating:
-        raise errors.Refused(
+        raise errors.Superseded(
             f"a newer run (#{observed.run}) has deployed to {wanted.namespace}; this is run #{wanted.run}",
             hint="nothing to do: the newer run goes on",
         )

@@ -18,6 +18,7 @@ def cleanup(ctx: session.Session, *, project: str = "") -> outcome.Outcome:
     if refusal:
         return ctx.skipped("cleanup", refusal)
     found = [one for one in ctx.observed_environments() if not project or one.project == project]
+    ctx.outputs |= {"namespace": " ".join(one.namespace for one in found), "deleted": "[]", "left-over": "[]"}
     if not found:
         ctx.notes.append("nothing to clean up: this pull request has no environment")
     if ctx.options.dry_run:
@@ -25,6 +26,8 @@ def cleanup(ctx: session.Session, *, project: str = "") -> outcome.Outcome:
     with ctx.phase("destroy"):
         receipts = pool.side_by_side([functools.partial(_destroy, ctx, one) for one in found])
     left = tuple(item for one in receipts for item in one.left)
+    deleted = [one.namespace for one in receipts if one.deleted]
+    ctx.outputs |= {"deleted": json.dumps(deleted), "left-over": json.dumps(left)}
     if left:
         raise errors.NotReady(
             f"not everything is gone: {'; '.join(left)}",
@@ -55,14 +58,9 @@ def _result(
     receipts: list[cluster.Receipt],
     project: str,
 ) -> outcome.Outcome:
-    outputs = {
-        "namespace": " ".join(one.namespace for one in found),
-        "deleted": json.dumps([one.namespace for one in receipts if one.deleted]),
-        "left-over": json.dumps([item for one in receipts for item in one.left]),
-    }
     gone = {
         "environments": [{"namespace": one.namespace, "uid": one.uid} for one in found],
         "project": project,
         "volumes": [volume for one in receipts for volume in one.volumes],
     }
-    return ctx.result("cleanup", state, outputs=outputs, data=gone)
+    return ctx.result("cleanup", state, outputs=ctx.outputs, data=gone)

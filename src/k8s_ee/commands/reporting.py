@@ -40,9 +40,23 @@ def failure(ctx: session.Session | None, error: errors.K8sEEError, *, command: s
         "failed",
         failure=reason,
         problems=problems,
-        serving_sha=ctx.observed.head_sha if ctx.observed else "",
-        outputs={"failure": _line(error), "url": "", "namespace": _namespace(ctx)},
+        serving_sha=_serving(ctx, error),
+        outputs={"failure": _line(error), "url": "", "namespace": _namespace(ctx), **ctx.outputs},
+        data={"superseded": True} if isinstance(error, errors.Superseded) else {},
     )
+
+
+def _serving(ctx: session.Session, error: errors.K8sEEError) -> str:
+    """The one commit behind the Service now; empty when that can't be seen, or when nothing or several serve."""
+    if not ctx.observed or not ctx.observed.head_sha or isinstance(error, errors.Unavailable):
+        return ""
+    from k8s_ee import cluster, plan
+
+    try:
+        seen = cluster.serving(ctx.cluster, ctx.observed.namespace, plan.APP)
+    except errors.K8sEEError:
+        return ""
+    return next(iter(seen)) if len(seen) == 1 else ""
 
 
 def publish(ctx: session.Session | None, result: outcome.Outcome) -> None:
@@ -57,7 +71,7 @@ def publish(ctx: session.Session | None, result: outcome.Outcome) -> None:
         ctx.runner.error(_sentence(result.failure), title=f"k8s-ee {result.command}")
     elif result.notes and result.state in {"skipped", "valid"}:
         ctx.runner.notice("; ".join(result.notes), title=f"k8s-ee {result.command}")
-    if result.command in _COMMENTED and result.state not in _QUIET:
+    if result.command in _COMMENTED and result.state not in _QUIET and not result.data.get("superseded"):
         _tell_github(ctx, result, known)
 
 

@@ -47,6 +47,8 @@ class Session:
     now: Callable[[], datetime.datetime] = lambda: datetime.datetime.now(datetime.UTC)
     phases: list[outcome.Phase] = dataclasses.field(default_factory=list)
     notes: list[str] = dataclasses.field(default_factory=list)
+    outputs: dict[str, str] = dataclasses.field(default_factory=dict)
+    """Known before the end: reported even if the command fails."""
     environment: environments.Environment | None = None
     observed: environments.Observed | None = None
     _started: float = dataclasses.field(default_factory=time.monotonic)

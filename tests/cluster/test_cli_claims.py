@@ -1,0 +1,91 @@
+"""What a report says of the environment is what was seen last, also where a deploy or a cleanup fails half-way."""
+
+import base64
+import json
+import pathlib
+from collections.abc import Iterator
+
+import pytest
+import yaml
+
+from k8s_ee_sandbox import platform
+from tests.cluster import cli
+from tests.wire import github
+
+pytestmark = pytest.mark.cluster
+
+
+@pytest.fixture
+def server() -> Iterator[github.Server]:
+    with cli.hub() as made:
+        yield made
+
+
+@pytest.fixture
+def image(installed: cli.Installed) -> str:
+    return installed.sandbox.images["base"]
+
+
+def test_a_link_that_does_not_answer_is_not_said_to_serve_the_commit_before(
+    preview: cli.Preview, server: github.Server, image: str, tmp_path: pathlib.Path
+) -> None:
+    preview.configure(cli.small())
+    before, after = cli.commit(), cli.commit()
+    preview.up(sha=before, image=image, **preview.pushed(server, before))
+    settings = platform.settings(preview.installed.sandbox)
+    nobodys = {**settings, "ingress": {**settings["ingress"], "className": "nobody"}}
+    (tmp_path / "platform.yaml").write_text(yaml.safe_dump(nobodys))
+    asked = ("up", "--output", "json", "--platform-file", str(tmp_path / "platform.yaml"), "--timeout", "20")
+    done = preview.run(*asked, sha=after, image=image, **preview.pushed(server, after))
+    assert (done.code, done.outcome["servingSha"]) == (4, after)
+    assert "answered 404" in done.outcome["failure"]["message"]
+    comment = preview.comment(server)
+    assert (after[:7] in comment, "still serves" in comment, before[:7] in comment) == (True, False, False)
+
+
+def test_a_run_older_than_the_one_that_deployed_leaves_the_comment_alone(
+    preview: cli.Preview, server: github.Server, image: str
+) -> None:
+    preview.configure(cli.small())
+    sha = cli.commit()
+    preview.up(sha=sha, image=image, **preview.pushed(server, sha))
+    said = preview.comment(server)
+    older = preview.run("up", sha=sha, image=image, **{**preview.pushed(server, sha), "GITHUB_RUN_ID": "5"})
+    assert older.code == 3, older.said
+    assert preview.comment(server) == said
+
+
+def test_what_a_cleanup_left_behind_is_in_the_comment_and_in_the_outputs(
+    preview: cli.Preview, server: github.Server, image: str
+) -> None:
+    preview.configure(cli.small())
+    sha = cli.commit()
+    preview.up(sha=sha, image=image, **preview.pushed(server, sha))
+    run = preview.pushed(server, sha)
+    preview.close(server)
+    preview.kubectl("create", "configmap", "held")
+    held = '{"metadata": {"finalizers": ["example.com/held"]}}'
+    preview.kubectl("patch", "configmap", "held", "--type=merge", "-p", held)
+    try:
+        done = preview.run("cleanup", "--output", "json", "--timeout", "15", sha=sha, **run)
+        outputs, comment = done.outcome["outputs"], preview.comment(server)
+        assert (done.code, outputs["namespace"], outputs["deleted"]) == (4, preview.namespace, "[]")
+        assert f"Namespace {preview.namespace}" in json.loads(outputs["left-over"])
+        assert ("is ready" in comment, "example.com/held" in comment) == (False, True)
+    finally:
+        preview.kubectl("patch", "configmap", "held", "--type=merge", "-p", '{"metadata": {"finalizers": []}}')
+
+
+def test_a_password_that_an_app_prints_is_in_no_log_that_is_shown(preview: cli.Preview, image: str) -> None:
+    says = "import os, sys\nprint('it is', os.environ['PGPASSWORD'], flush=True)\nsys.exit('and that was wrong')"
+    preview.configure({**cli.small(), "databases": {"postgresql": {"storage": "64Mi"}}})
+    preview.up(image=image)
+    secret = preview.kubectl("get", "secret", "postgresql-credentials-v1", "-o", "jsonpath={.data.PGPASSWORD}")
+    preview.configure({**cli.small(says), "databases": {"postgresql": {"storage": "64Mi"}}})
+    running = preview.start("deploy-app", image=image)  # a process of its own, as an action, which made no password
+    running.until("of the new version ready")
+    logs = preview.run("logs")
+    done = running.end(timeout=120)
+    password = base64.b64decode(secret).decode()
+    assert (done.code, "it is ***" in done.said) == (4, True), done.said
+    assert password not in done.said + logs.said
