@@ -36,7 +36,7 @@ def test_a_link_that_does_not_answer_is_not_said_to_serve_the_commit_before(
     nobodys = {**settings, "ingress": {**settings["ingress"], "className": "nobody"}}
     (tmp_path / "platform.yaml").write_text(yaml.safe_dump(nobodys))
     asked = ("up", "--output", "json", "--platform-file", str(tmp_path / "platform.yaml"), "--timeout", "20")
-    done = preview.run(*asked, sha=after, image=image, **preview.pushed(server, after))
+    done = preview.start(*asked, sha=after, image=image, **preview.pushed(server, after)).end(timeout=120)
     assert (done.code, done.outcome["servingSha"]) == (4, after)
     assert "answered 404" in done.outcome["failure"]["message"]
     comment = preview.comment(server)
@@ -50,7 +50,8 @@ def test_a_run_older_than_the_one_that_deployed_leaves_the_comment_alone(
     sha = cli.commit()
     preview.up(sha=sha, image=image, **preview.pushed(server, sha))
     said = preview.comment(server)
-    older = preview.run("up", sha=sha, image=image, **{**preview.pushed(server, sha), "GITHUB_RUN_ID": "5"})
+    run = {**preview.pushed(server, sha), "GITHUB_RUN_ID": "5"}
+    older = preview.start("up", sha=sha, image=image, **run).end()
     assert older.code == 3, older.said
     assert preview.comment(server) == said
 
@@ -67,7 +68,7 @@ def test_what_a_cleanup_left_behind_is_in_the_comment_and_in_the_outputs(
     held = '{"metadata": {"finalizers": ["example.com/held"]}}'
     preview.kubectl("patch", "configmap", "held", "--type=merge", "-p", held)
     try:
-        done = preview.run("cleanup", "--output", "json", "--timeout", "15", sha=sha, **run)
+        done = preview.start("cleanup", "--output", "json", "--timeout", "15", sha=sha, **run).end()
         outputs, comment = done.outcome["outputs"], preview.comment(server)
         assert (done.code, outputs["namespace"], outputs["deleted"]) == (4, preview.namespace, "[]")
         assert f"Namespace {preview.namespace}" in json.loads(outputs["left-over"])
