@@ -105,3 +105,33 @@ def test_which_pull_request_is_asked_for_by_name(folder: pathlib.Path) -> None:
     for command in ("status", "logs", "cleanup"):
         done = run(command, directory=folder)
         assert (done.returncode, "--pr, --repository-id not given" in done.stderr) == (2, True), command
+
+
+def test_a_config_is_checked_against_the_platform_without_any_pull_request(folder: pathlib.Path) -> None:
+    (folder / "platform.yaml").write_text("domain: preview.example.com\nlimits: {cpu: 250m}\n")
+    done = run("validate", "--platform-file", "platform.yaml", directory=folder)
+    assert (done.returncode, "more than the platform allows" in done.stderr) == (2, True), done.stderr
+    (folder / "platform.yaml").write_text("domain: preview.example.com\n")
+    assert run("validate", "--platform-file", "platform.yaml", directory=folder).returncode == 0
+
+
+def test_a_config_is_checked_on_a_push_too_and_that_deploys_nothing(folder: pathlib.Path) -> None:
+    (folder / "event.json").write_text("{}")
+    push = {**WORKFLOW, "GITHUB_EVENT_NAME": "push", "GITHUB_EVENT_PATH": str(folder / "event.json")}
+    done = run("validate", "--output", "json", directory=folder, **push)
+    outputs = only_json(done.stdout)["outputs"]
+    assert (done.returncode, outputs["deploy"]) == (0, "false")
+    assert "the event push may not deploy" in outputs["reason"]
+
+
+def test_what_is_rendered_has_an_image_that_a_deploy_would_take(folder: pathlib.Path) -> None:
+    (folder / "platform.yaml").write_text("domain: preview.example.com\nregistries: [ghcr.io/acme]\n")
+    facts = ("--pr", "7", "--repository", "acme/shop", "--repository-id", "1", "--head-sha", "a" * 40)
+    for image, code in (("ghcr.io/acme/shop:latest", 2), (f"docker.io/acme/shop@sha256:{'1' * 64}", 3)):
+        done = run("render", "--platform-file", "platform.yaml", *facts, "--image", image, directory=folder)
+        assert (done.returncode, done.stdout) == (code, ""), done.stderr
+
+
+def test_platform_settings_that_are_not_there_are_not_taken_for_a_config(folder: pathlib.Path) -> None:
+    done = run("validate", "--platform-file", "absent/platform.yaml", directory=folder)
+    assert (done.returncode, "config-path" in done.stderr) == (2, False), done.stderr

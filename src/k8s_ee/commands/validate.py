@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import json
 
+from k8s_ee import config as configs
 from k8s_ee import environment, errors, outcome
 from k8s_ee.commands import admission, session
 from k8s_ee.config import model
@@ -24,15 +25,25 @@ def validate(ctx: session.Session) -> outcome.Outcome:
         "namespace": "",
         "url": "",
     }
-    refusal = admission.without_platform(ctx) if ctx.settings.event else ""
+    refusal = _refusal(ctx) if ctx.settings.event else ""
     if refusal:
         ctx.notes.append(refusal)
     outputs |= {"deploy": str(not refusal).lower(), "reason": refusal}
     if ctx.settings.number:
         outputs["namespace"] = environment.namespace_name(config.project, ctx.settings.number)
-    if not ctx.options.platform_file:
+    if ctx.options.platform_file:
+        configs.check_fit(config, ctx.platform)
+    if not (ctx.options.platform_file and ctx.settings.number):
         return ctx.result("validate", "valid", outputs=outputs)
     return _with_plan(ctx, outputs)
+
+
+def _refusal(ctx: session.Session) -> str:
+    """Whether this event may deploy is an answer here, not an error: a push to the main branch may be checked, too."""
+    try:
+        return admission.without_platform(ctx)
+    except errors.Refused as error:
+        return error.message
 
 
 def _values(config: model.Config) -> dict[str, object]:
@@ -52,9 +63,11 @@ def render(ctx: session.Session, *, image: str) -> outcome.Outcome:
     """Every manifest a deploy would apply, in its order. Secrets are not among them: they are made in the cluster."""
     from k8s_ee import helm, plan
     from k8s_ee.cluster import pool
+    from k8s_ee.commands import app
 
     if not ctx.options.platform_file:
         raise errors.InputError("render needs --platform-file", hint="it talks to no cluster; take the platform's file")
+    app.check_image(ctx, image)
     target, config, platform = ctx.target(), ctx.config, ctx.platform
     secrets = {one.engine: plan.ENGINES[one.engine].secret for one in config.databases}
     components = [plan.database(target, one, platform, secret=secrets[one.engine]) for one in config.databases]

@@ -30,8 +30,10 @@ def _instead(path: pathlib.Path) -> str:
     try:
         names = sorted(one.name for one in path.parent.iterdir() if one.suffix in (".yaml", ".yml"))
     except OSError:
-        return f"there is no folder {path.parent} either; check config-path"
+        return f"there is no folder {path.parent} either; check the path"
     near = difflib.get_close_matches(path.name, names, n=1, cutoff=0.5)
     if near:
         return f"did you mean {path.parent / near[0]}?"
+    if path.name != "k8s-ee.yaml":
+        return "check the path"
     return f"check config-path, or create it: {syntax.SMALLEST}"
