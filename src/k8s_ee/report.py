@@ -114,12 +114,12 @@ def _page(result: outcome.Outcome, known: Facts, *, evidence: int) -> str:
 def _title(result: outcome.Outcome, known: Facts) -> str:
     name = quoting.code(_namespace(result, known))
     if not name and result.state in {"destroyed", "failed"}:
-        return "🧹 There was nothing to clean up" if result.state == "destroyed" else f"❌ {result.command} failed"
+        return "🧹 There was nothing to clean up" if result.state == "destroyed" else f"❌ {_what(result)} failed"
     name = name or quoting.code(result.command)
     titles: dict[outcome.State, str] = {
         "deploying": f"⏳ Preview {name} is being deployed",
         "ready": f"✅ Preview {name} is ready",
-        "failed": f"❌ Preview {name}: {quoting.markdown(result.command)} failed",
+        "failed": f"❌ Preview {name}: {_what(result)} failed",
         "destroyed": f"🧹 Preview {name} is gone",
         "skipped": f"⏭️ Preview {name}: nothing done",
         "valid": "✅ The configuration is valid",
@@ -128,6 +128,11 @@ def _title(result: outcome.Outcome, known: Facts) -> str:
         "listed": f"Preview {name}",
     }
     return titles[result.state]
+
+
+def _what(result: outcome.Outcome) -> str:
+    """`report` speaks for other jobs, and did not fail itself."""
+    return "the run" if result.command == "report" else quoting.markdown(result.command)
 
 
 def _state(result: outcome.Outcome, known: Facts) -> list[str]:

@@ -221,3 +221,15 @@ def test_facts_come_from_the_settings() -> None:
     given = settings.Settings(is_actions=True, run=1, repository="acme/shop")
     assert report.facts(given) == FACTS
     assert report.facts(given, phase="x").phase == "x"
+
+
+def test_the_report_of_other_jobs_does_not_say_that_it_failed_itself() -> None:
+    told = outcome.Outcome(command="report", state="failed", failure=outcome.Failure("build: no Dockerfile"))
+    assert report.comment(told, report.Facts(namespace="shop-pr-7")).splitlines()[1] == (
+        "### ❌ Preview `shop-pr-7`: the run failed"
+    )
+
+
+def test_a_cleanup_of_nothing_does_not_say_that_something_is_gone() -> None:
+    title, *_ = report.summary(outcome.Outcome(command="cleanup", state="destroyed")).splitlines()
+    assert title == "### 🧹 There was nothing to clean up"
