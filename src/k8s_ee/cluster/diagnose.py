@@ -31,10 +31,21 @@ def deployment(
 
 
 def stateful_set(found: Manifest, all_pods: Iterable[Manifest], events: Sequence[Manifest]) -> tuple[Finding, ...]:
-    seen = [_refused(event) for event in objects.events_of(found, events, reason="FailedCreate")]
-    for pod in objects.of_revision(found, all_pods, newest=True):
+    mine = objects.of_revision(found, all_pods, newest=True)
+    wanted = (found.get("spec") or {}).get("replicas", 1)
+    seen = _refusals(found, events) if len(_live(mine)) < wanted else []
+    for pod in mine:
         seen += pods.findings(pod, events)
     return tuple(seen)
+
+
+def _refusals(found: Manifest, events: Sequence[Manifest]) -> list[Finding]:
+    """Of pods that are not there (yet): nobody takes such an event back when the next try succeeds."""
+    return [_refused(event) for event in objects.events_of(found, events, reason="FailedCreate")]
+
+
+def _live(some: Iterable[Manifest]) -> list[Manifest]:
+    return [pod for pod in some if "deletionTimestamp" not in pod["metadata"]]
 
 
 def stuck_pods(stateful: Manifest, all_pods: Iterable[Manifest]) -> tuple[Manifest, ...]:
@@ -56,7 +67,7 @@ def job(found: Manifest, all_pods: Iterable[Manifest], events: Sequence[Manifest
     if failed:
         ends = [end for pod in mine[-1:] for end in _ends(pod)]
         return (*ends, Finding(cause=f"{failed[0].get('reason')}: {failed[0].get('message')}", patience=0))
-    seen = [_refused(event) for event in objects.events_of(found, events, reason="FailedCreate")]
+    seen = [] if _live(mine) else _refusals(found, events)
     for pod in mine:
         seen += [
             f if not f.restarted else dataclasses.replace(f, patience=pods.NEVER) for f in pods.findings(pod, events)

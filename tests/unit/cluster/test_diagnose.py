@@ -270,3 +270,26 @@ def test_what_blocks_a_namespace_is_named() -> None:
         "APIService v1beta1.metrics.k8s.io does not answer, which blocks every deletion in the cluster",
     )
     assert diagnose.blockers({}) == ()
+
+
+def refused_once(uid: str) -> dict[str, Any]:
+    return {
+        "involvedObject": {"uid": uid},
+        "reason": "FailedCreate",
+        "message": "create Pod db-0 in StatefulSet db failed: pods is forbidden: exceeded quota: environment",
+    }
+
+
+def test_a_pod_that_was_refused_and_then_created_is_not_refused_any_more() -> None:
+    status = {"updateRevision": "new"}
+    stateful: dict[str, Any] = {"metadata": {"uid": "sts"}, "spec": {"replicas": 1}, "status": status}
+    found = owned(pod(running=True), "sts")
+    found["metadata"]["labels"] = {"controller-revision-hash": "new"}
+    (finding,) = diagnose.stateful_set(stateful, [], [refused_once("sts")])
+    assert "quota is too small" in finding.cause
+    assert diagnose.stateful_set(stateful, [found], [refused_once("sts")]) == ()
+    ending = {**found, "metadata": {**found["metadata"], "deletionTimestamp": "2026-01-01T00:00:00Z"}}
+    assert diagnose.stateful_set(stateful, [ending], [refused_once("sts")]) == (finding,)
+    job: dict[str, Any] = {"metadata": {"uid": "job"}, "spec": {}, "status": {}}
+    assert len(diagnose.job(job, [], [refused_once("job")])) == 1
+    assert diagnose.job(job, [owned(pod(running=True), "job")], [refused_once("job")]) == ()
