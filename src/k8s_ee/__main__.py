@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import signal
 import sys
@@ -11,7 +12,7 @@ from typing import NoReturn
 
 import click
 
-from k8s_ee import cli, errors, outcome, report
+from k8s_ee import cli, errors, outcome, report, settings
 from k8s_ee.commands import reporting
 
 _BUG = "please report it with the output of the same command and --debug"
@@ -39,9 +40,14 @@ def _execute(run: cli.Run, arguments: list[str]) -> int:
     return _report(run, result) if isinstance(result, outcome.Outcome) else 0
 
 
+def _wants_json(arguments: list[str]) -> bool:
+    asked = "--output=json" in arguments or ("--output", "json") in itertools.pairwise(arguments)
+    return asked or settings.environ().get("K8S_EE_OUTPUT") == "json"
+
+
 def _misused(error: click.ClickException, arguments: list[str]) -> int:
     """Options that can't be read: nothing has begun, so there is nobody to tell but the caller."""
-    if cli.wants_json(arguments):
+    if _wants_json(arguments):
         failure = outcome.Failure(message=error.format_message(), exit_code=errors.InputError.exit_code)
         command = next((one for one in arguments if one in cli.main.commands), "")
         _write(report.as_json(outcome.Outcome(command=command, state="failed", failure=failure)), to_stderr=False)
@@ -74,7 +80,8 @@ def _print(run: cli.Run, result: outcome.Outcome) -> None:
         _write(report.as_json(result), to_stderr=False)
         return
     failed = result.failure is not None
-    shown = report.text(result, colour=cli.colourful(sys.stderr if failed else sys.stdout))
+    stream = sys.stderr if failed else sys.stdout
+    shown = report.text(result, colour=settings.colours() and stream.isatty())
     quiet = run.session.runner.foreign_output() if run.session else contextlib.nullcontext()
     with quiet:  # log lines and branch names are somebody else's words
         _write(shown, to_stderr=failed)

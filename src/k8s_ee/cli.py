@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import itertools
 import pathlib
 import sys
 import time
@@ -106,20 +105,8 @@ def _session(given: dict[str, Any], *, commands_to: TextIO) -> tuple[session.Ses
     return session.Session(settings=found, options=options, runner=protocol, say=_progress()), given
 
 
-def wants_json(arguments: list[str]) -> bool:
-    """For arguments that can't be parsed."""
-    asked = ("--output=json" in arguments) or ("--output", "json") in itertools.pairwise(arguments)
-    return asked or settings.environ().get("K8S_EE_OUTPUT") == "json"
-
-
-def colourful(stream: TextIO) -> bool:
-    """Whether a terminal reads along that wants colours: https://no-color.org"""
-    given = settings.environ()
-    return stream.isatty() and not given.get("NO_COLOR") and given.get("TERM") != "dumb"
-
-
 def _progress() -> Callable[[str], None]:
-    started, colour = time.monotonic(), colourful(sys.stderr)
+    started, colour = time.monotonic(), sys.stderr.isatty() and settings.colours()
 
     def say(text: str) -> None:
         stamp = click.style(f"{time.monotonic() - started:6.1f}s", dim=True) if colour else ""

@@ -107,6 +107,12 @@ def environ(overrides: Mapping[str, str] | None = None) -> dict[str, str]:
     return {**os.environ, **(overrides or {})}
 
 
+def colours() -> bool:
+    """Whether a terminal may be written to in colours: https://no-color.org"""
+    given = environ()
+    return not given.get("NO_COLOR") and given.get("TERM") != "dumb"
+
+
 def _payload(path: str, *, event: str) -> Mapping[str, Any]:
     hint = "GITHUB_EVENT_PATH must name the event's JSON file, as the runner sets it"
     if not path:
