@@ -13,7 +13,7 @@ from typing import Any, TextIO
 import click
 
 import k8s_ee
-from k8s_ee import outcome, runner, settings
+from k8s_ee import examples, outcome, runner, settings
 from k8s_ee.commands import session
 
 # Commands are imported inside the functions that call them: `validate` must not pay for the Kubernetes client.
@@ -84,7 +84,8 @@ def command(name: str, *groups: tuple[Callable[[Command], Command], ...]) -> Cal
 
         for decorate in reversed(shared):
             wrapped = decorate(wrapped)  # type: ignore[assignment]
-        return main.command(name, help=function.__doc__)(wrapped)
+        example = examples.EXAMPLES[name]
+        return main.command(name, help=f"{function.__doc__}\n\n\b\nExample:\n  {example}")(wrapped)
 
     return register
 
@@ -130,12 +131,7 @@ def main(context: click.Context) -> None:
 
 @command("validate", _CONFIG, _FACTS)
 def validate(ctx: session.Session) -> outcome.Outcome:
-    """Check k8s-ee.yaml: every problem at once, each at its line.
-
-    \b
-    Example:
-      k8s-ee validate --config-path deploy/k8s-ee.yaml
-    """
+    """Check k8s-ee.yaml: every problem at once, each at its line."""
     from k8s_ee.commands import validate as commands
 
     return commands.validate(ctx)
@@ -143,13 +139,7 @@ def validate(ctx: session.Session) -> outcome.Outcome:
 
 @command("render", _CONFIG, _FACTS, _IMAGE)
 def render(ctx: session.Session, image: str) -> outcome.Outcome:
-    """Print every manifest a deploy would apply.
-
-    \b
-    Example:
-      k8s-ee render --platform-file platform.yaml --pr 7 --repository acme/shop --repository-id 1 \\
-        --head-sha $(git rev-parse HEAD) --image ghcr.io/acme/shop@sha256:…
-    """
+    """Print every manifest a deploy would apply."""
     from k8s_ee.commands import validate as commands
 
     return commands.render(ctx, image=image)
@@ -161,12 +151,7 @@ def render(ctx: session.Session, image: str) -> outcome.Outcome:
 @option("--registry-password", help="For the push; give it by its variable.")
 @option("--registry-insecure", is_flag=True, help="The registry speaks plain HTTP.")
 def build(ctx: session.Session, **given: Any) -> outcome.Outcome:
-    """Build the app's image, push it and print its digest. Needs no cluster.
-
-    \b
-    Example:
-      k8s-ee build --registry ghcr.io/acme/shop --registry-username me
-    """
+    """Build the app's image, push it and print its digest. Needs no cluster."""
     from k8s_ee.commands import build as commands
 
     return commands.build_for(ctx, **given)
@@ -198,12 +183,7 @@ def deploy_app(ctx: session.Session, image: str) -> outcome.Outcome:
 
 @command("up", _CONFIG, _FACTS, _CLUSTER, _IMAGE)
 def up(ctx: session.Session, image: str) -> outcome.Outcome:
-    """Bring the whole environment up: namespace, databases, app.
-
-    \b
-    Example:
-      k8s-ee up --pr 7 --image ghcr.io/acme/shop@sha256:…
-    """
+    """Bring the whole environment up: namespace, databases, app."""
     from k8s_ee.commands import up as commands
 
     return commands.up(ctx, image=image)
