@@ -9,20 +9,21 @@ import sys
 import tempfile
 import time
 
-from k8s_ee_sandbox import artifacts, cluster, progress
+from k8s_ee_sandbox import artifacts, cluster, cluster_profiles, progress
 from tests import world
 from tests.workflows import harness
 
 _NAME = "demo"
+_PROFILE = "node"
 _TOOLS = ("kubectl", "helm", "act")
 
 
 def main() -> int:
     started = time.monotonic()
     lines = progress.Progress()
-    artifacts.ensure(*_TOOLS, progress=lines)
+    artifacts.ensure(*_TOOLS, *cluster_profiles.find(_PROFILE).artifacts, progress=lines)
     built = time.monotonic()
-    sandbox = cluster.up(_NAME, "node", lines)
+    sandbox = cluster.up(_NAME, _PROFILE, lines)
     serving = time.monotonic()
     say(f"cluster serving after {serving - started:.1f} s ({serving - built:.1f} s of it starting)")
     try:
