@@ -6,14 +6,17 @@ import re
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-_])")
-_COMMAND = re.compile(r"^(\s*)(::|##\[)", re.MULTILINE)
+_COMMAND = re.compile(r"^\s*(?=::)|#(?=#\[)", re.MULTILINE)
 _MARKDOWN = re.compile(r"([\\`*_\[\]#|~])")
 _ZERO_WIDTH = "\u200b"
 
 
 def plain(text: str) -> str:
-    """Without control characters and terminal sequences, and harmless to the runner, which obeys lines with `::`."""
-    return _COMMAND.sub(rf"\1{_ZERO_WIDTH}\2", _CONTROL.sub("", _ANSI.sub("", text.replace("\r\n", "\n"))))
+    """Without control characters and terminal sequences, and harmless to the runner.
+
+    It obeys `::` at the start of a line, and `##[` anywhere in it.
+    """
+    return _COMMAND.sub(rf"\g<0>{_ZERO_WIDTH}", _CONTROL.sub("", _ANSI.sub("", text.replace("\r\n", "\n"))))
 
 
 def one_line(text: str, *, limit: int = 500) -> str:

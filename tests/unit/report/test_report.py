@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from k8s_ee import environment, errors, outcome, report, settings
+from k8s_ee import environment, errors, outcome, quoting, report, settings
 
 OLD, NEW = "a" * 40, "b" * 40
 ENVIRONMENT = environment.Environment(
@@ -203,7 +203,7 @@ def test_neither_a_terminal_nor_the_runner_obeys_what_a_log_says() -> None:
     evil = ("\x1b]0;title\x07\x1b[2Jgone", "::add-mask::x", "##[error]x", "a\rb\u202ec")
     result = outcome.Outcome(command="logs", state="listed", data={"lines": evil})
     text = report.text(result, colour=False)
-    assert text.splitlines() == ["gone", "\u200b::add-mask::x", "\u200b##[error]x", "abc"]
+    assert text.splitlines() == ["gone", "\u200b::add-mask::x", "#\u200b#[error]x", "abc"]
 
 
 def test_environments_are_a_table() -> None:
@@ -233,3 +233,11 @@ def test_the_report_of_other_jobs_does_not_say_that_it_failed_itself() -> None:
 def test_a_cleanup_of_nothing_does_not_say_that_something_is_gone() -> None:
     title, *_ = report.summary(outcome.Outcome(command="cleanup", state="destroyed")).splitlines()
     assert title == "### 🧹 There was nothing to clean up"
+
+
+@pytest.mark.parametrize("line", ["::add-mask::e", "  ::add-mask::e", "said ##[add-mask]e", "##[group]e"])
+def test_no_line_that_is_shown_is_a_command_to_the_runner(line: str) -> None:
+    shown = quoting.plain(f"first\n{line}")
+    assert "##[" not in shown
+    assert not re.search(r"^\s*::", shown, re.MULTILINE)
+    assert shown.replace("\u200b", "") == f"first\n{line}"
