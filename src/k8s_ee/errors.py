@@ -49,10 +49,13 @@ class Problem:
 
 
 class ConfigError(InputError):
-    def __init__(self, problems: tuple[Problem, ...], *, hint: str = "") -> None:
+    """`project` is the `projectId` where that much could be read: it says whose comment this belongs into."""
+
+    def __init__(self, problems: tuple[Problem, ...], *, hint: str = "", project: str = "") -> None:
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
         super().__init__(f"{problems[0].path}: {count}", hint=hint)
         self.problems = problems
+        self.project = project
 
 
 class Refused(K8sEEError):

@@ -13,7 +13,7 @@ def config(text: bytes | str, *, path: str, platform: model.Platform | None) -> 
     rules.check(result, found)
     if platform is not None:
         fit.add(result, platform, found)
-    found.raise_if_any()
+    found.raise_if_any(project=result.project)
     return result
 
 

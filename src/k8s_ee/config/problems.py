@@ -45,14 +45,14 @@ class Problems:
         """Whether a value at or below this dotted path is among the problems."""
         return any(found == key or found.startswith(f"{key}.") for found in self._keys)
 
-    def error(self) -> errors.ConfigError:
+    def error(self, *, project: str = "") -> errors.ConfigError:
         hint = f"reading stopped after {LIMIT} problems" if self._stopped else ""
-        return errors.ConfigError(tuple(sorted(self._found)), hint=hint)
+        return errors.ConfigError(tuple(sorted(self._found)), hint=hint, project=project)
 
-    def raise_if_any(self) -> None:
+    def raise_if_any(self, *, project: str = "") -> None:
         """Raises ConfigError."""
         if self._found:
-            raise self.error()
+            raise self.error(project=project)
 
 
 def quote(text: str) -> str:
