@@ -19,6 +19,7 @@ _STATUS: Mapping[outcome.State, Literal["in_progress", "success", "failure"]] = 
     "ready": "success",
     "failed": "failure",
 }
+_HANDED_ON = 5
 _QUIET = frozenset({"skipped", "planned", "valid", "built", "listed"})
 
 
@@ -130,7 +131,9 @@ def _namespace(ctx: session.Session) -> str:
 
 
 def _line(error: errors.K8sEEError) -> str:
-    return " ".join(f"{error.message}. {error.hint}".split()).strip()
+    """For a job that can only hand on a line: with the first problems, so that nobody has to go and look for them."""
+    named = "; ".join(str(one) for one in error.problems[:_HANDED_ON]) if isinstance(error, errors.ConfigError) else ""
+    return " ".join(f"{error.message}. {named} {error.hint}".split()).strip()
 
 
 def _sentence(reason: outcome.Failure) -> str:
