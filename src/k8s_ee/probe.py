@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import http.client
 import socket
 import ssl
@@ -11,9 +12,15 @@ import time
 from k8s_ee import environment
 
 
+_AWAY = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EADDRNOTAVAIL})
+
+
 @dataclasses.dataclass(frozen=True)
 class Answer:
-    """`status` 0 = nothing answered; `reason` then says why. `reached` is False when not even the name resolved."""
+    """`status` 0 = nothing answered; `reason` then says why.
+
+    `reached` is False when there is no way from here: the name does not resolve, no route, no sign of life.
+    """
 
     status: int
     reason: str = ""
@@ -35,7 +42,8 @@ def ask(target: environment.Environment, *, path: str, address: str = "", timeou
     except socket.gaierror as error:
         return Answer(status=0, reason=f"{host} does not resolve: {error.strerror}", reached=False)
     except (OSError, http.client.HTTPException) as error:
-        return Answer(status=0, reason=f"{type(error).__name__}: {error}", reached=not isinstance(error, TimeoutError))
+        away = isinstance(error, TimeoutError) or (isinstance(error, OSError) and error.errno in _AWAY)
+        return Answer(status=0, reason=f"{type(error).__name__}: {error}", reached=not away)
     finally:
         connection.close()
 

@@ -79,3 +79,10 @@ def test_a_name_that_does_not_resolve_is_told_apart_from_one_that_refuses() -> N
     refused = probe.ask(TARGET, path="/", address="127.0.0.1:1")
     assert refused.reached
     assert "refused" in refused.reason
+
+
+def test_an_address_that_no_route_leads_to_says_nothing_about_the_environment() -> None:
+    """255.255.255.255 is nobody's: connecting fails at once, without a packet."""
+    answer = probe.ask(TARGET, path="/", address="255.255.255.255:80")
+    assert not answer.ready
+    assert not answer.reached
