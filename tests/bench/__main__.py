@@ -20,7 +20,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("--rounds: 1 to 30")
     with tempfile.TemporaryDirectory(prefix="k8s-ee-bench-") as scratch:
         try:
-            with arena.arena(pathlib.Path(scratch)) as place:
+            with arena.arena(pathlib.Path(scratch), migration=options.migration) as place:
                 found = rounds.compare(place, rounds=options.rounds)
         except (errors.SandboxError, measuring.CommandFailed) as error:
             print(f"error: {error}", file=sys.stderr)
@@ -33,6 +33,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="how often each is measured (default 5)")
     parser.add_argument("--output", choices=["text", "json"], default="text")
+    parser.add_argument("--migration", action="store_true", help="the app has a migration, to be done before it starts")
     return parser
 
 

@@ -48,6 +48,7 @@ class Arena:
     folder: pathlib.Path
     pull_secret: dict[str, Any]
     watcher: clusters.Cluster
+    migration: bool
     _number: int = 0
 
     def pull_request(self, *, number: int = 0) -> scenario.Scenario:
@@ -59,7 +60,13 @@ class Arena:
             number=number or 1000 + self._number,
             image=self.installed.image,
             pull_secret=self.pull_secret,
+            migration=self.migration,
         )
+
+    @property
+    def compared(self) -> tuple[str, ...]:
+        """What a whole deploy is compared with; without a migration there is no order to keep."""
+        return sides.SIDES if self.migration else sides.NAMESPACES
 
     def create_namespace(self, side: str, wanted: scenario.Scenario, *, round_trip: float) -> measuring.Spent:
         tools = self.tools[round_trip]
@@ -139,14 +146,14 @@ class Arena:
 
 
 @contextlib.contextmanager
-def arena(folder: pathlib.Path) -> Iterator[Arena]:
+def arena(folder: pathlib.Path, *, migration: bool) -> Iterator[Arena]:
     """The cluster is taken down in the end. Raises SandboxError."""
     lines = progress.Progress()
     sandbox = cluster.up(_NAME, "node", lines)
     try:
         kubectl = conftest.kubectl_for(sandbox.kubeconfig)
         installed = cli.with_image(cli.install(sandbox, folder, kubectl), folder)
-        (folder / "k8s-ee.yaml").write_text(yaml.safe_dump(scenario.config(sandbox)))
+        (folder / "k8s-ee.yaml").write_text(yaml.safe_dump(scenario.config(sandbox, migration=migration)))
         with _tools(folder, sandbox, installed) as tools:
             yield Arena(
                 sandbox=sandbox,
@@ -157,6 +164,7 @@ def arena(folder: pathlib.Path) -> Iterator[Arena]:
                     kubectl("-n", sandbox.platform_namespace, "get", "secret", platform.PULL_SECRET, "--output=json")
                 ),
                 watcher=clusters.connect(settings.Connection(kubeconfig=str(sandbox.kubeconfig))),
+                migration=migration,
             )
     finally:
         cluster.down(_NAME, lines)

@@ -28,7 +28,7 @@ def compare(place: arena.Arena, *, rounds: int) -> results.Results:
     deploys = [one.near for one in measured if one.near]
     return results.Results(
         rounds=rounds,
-        rows=tuple(_rows(measured)),
+        rows=tuple(_rows(measured, place.compared)),
         slowest_pod=tuple(one.slowest_pod for one in deploys),
         beyond_pods=tuple(one.spent.wall - one.pod_chain for one in deploys),
         validate_cpu=tuple(place.validate().cpu for _ in range(2 * rounds)),
@@ -42,7 +42,7 @@ def _warm_up(place: arena.Arena) -> dict[str, list[str]]:
     """Fills every cache, and compares what the sides leave. Nothing of it is timed."""
     left: dict[str, same.Objects] = {}
     wanted = place.pull_request(number=_SHARED)
-    for side in sides.SIDES:
+    for side in place.compared:
         _say(f"not timed: {side}")
         place.deploy(side, wanted, round_trip=0.0)
         left[side] = place.objects(wanted)
@@ -57,7 +57,7 @@ def _round(place: arena.Arena, number: int) -> Round:
     done = Round()
     for round_trip in arena.ROUND_TRIPS:
         _create_namespaces(place, done, round_trip=round_trip, order=_turned(sides.NAMESPACES, number))
-        _deploy(place, done, round_trip=round_trip, order=_turned(sides.SIDES, number))
+        _deploy(place, done, round_trip=round_trip, order=_turned(place.compared, number))
         shown = [f"{task} {side} {s:.2f}" for (task, apart, side), s in done.seconds.items() if apart == round_trip]
         _say(f"round {number + 1} at {round_trip * 1000:.0f} ms: {', '.join(shown)}")
     return done
@@ -86,8 +86,8 @@ def _turned(order: Sequence[str], number: int) -> Sequence[str]:
     return [*order[turn:], *order[:turn]]
 
 
-def _rows(measured: Sequence[Round]) -> list[results.Row]:
-    taken = {results.CREATE: sides.NAMESPACES, results.DEPLOY: sides.SIDES}
+def _rows(measured: Sequence[Round], deployed: Sequence[str]) -> list[results.Row]:
+    taken = {results.CREATE: sides.NAMESPACES, results.DEPLOY: deployed}
     return [
         results.Row(
             task,

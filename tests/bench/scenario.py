@@ -24,7 +24,10 @@ Manifest = dict[str, Any]
 
 @dataclasses.dataclass(frozen=True)
 class Scenario:
-    """`fence` in the order of application, the Namespace first; `postgresql` and `app` are values of those charts."""
+    """`fence` in the order of application, the Namespace first; `postgresql` and `app` are values of those charts.
+
+    `migration` selects the migration's Job; empty = the app has none.
+    """
 
     number: int
     namespace: str
@@ -36,17 +39,25 @@ class Scenario:
     migration: str
 
 
-def config(sandbox: cluster.Sandbox) -> dict[str, Any]:
-    """The example's k8s-ee.yaml: an app with a migration and a PostgreSQL."""
-    return {**cli.example(sandbox), "projectId": PROJECT}
+def config(sandbox: cluster.Sandbox, *, migration: bool) -> dict[str, Any]:
+    """The example's k8s-ee.yaml: an app, with its migration if that is asked for, and a PostgreSQL."""
+    example = cli.example(sandbox)
+    app = {key: value for key, value in example["app"].items() if migration or key != "migrate"}
+    return {**example, "app": app, "projectId": PROJECT}
 
 
 def write(
-    folder: pathlib.Path, sandbox: cluster.Sandbox, *, number: int, image: str, pull_secret: Manifest
+    folder: pathlib.Path,
+    sandbox: cluster.Sandbox,
+    *,
+    number: int,
+    image: str,
+    pull_secret: Manifest,
+    migration: bool,
 ) -> Scenario:
     """The same objects that k8s-ee makes of the same k8s-ee.yaml and platform settings, from the same plan."""
     settings = configs.load_platform(yaml.safe_dump(platform.settings(sandbox)), path="platform.yaml")
-    wanted = configs.load(yaml.safe_dump(config(sandbox)), path="k8s-ee.yaml")
+    wanted = configs.load(yaml.safe_dump(config(sandbox, migration=migration)), path="k8s-ee.yaml")
     target = _target(sandbox, number=number)
     (database,) = wanted.databases
     engine = plan.ENGINES[database.engine]
@@ -64,7 +75,7 @@ def write(
             folder / "postgresql.json", plan.database(target, database, settings, secret=engine.secret).values
         ),
         app=_json(folder / "app.json", _app(target, wanted, settings, image=image).values),
-        migration=f"app.kubernetes.io/name=migrate,{environment.PULL_REQUEST}={number}",
+        migration=f"app.kubernetes.io/name=migrate,{environment.PULL_REQUEST}={number}" if migration else "",
     )
 
 

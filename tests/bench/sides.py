@@ -74,13 +74,16 @@ _MIGRATION = ("--show-only", "templates/job.yaml", "--show-only", "templates/con
 
 def _one_by_one(tools: Tools, wanted: scenario.Scenario, *, scratch: pathlib.Path) -> list[Command]:
     migration = scratch / "migration.yaml"
+    migrate = [
+        _template(tools, wanted, "app", *_MIGRATION, into=migration),
+        tools.kubectl_("apply", "--namespace", wanted.namespace, "-f", str(migration)),
+        *_migrated(tools, wanted),
+    ]
     return [
         *create_namespace(A, tools, wanted),
         tools.kubectl_("apply", "-f", str(wanted.credentials)),
         _install(tools, wanted, "postgresql"),
-        _template(tools, wanted, "app", *_MIGRATION, into=migration),
-        tools.kubectl_("apply", "--namespace", wanted.namespace, "-f", str(migration)),
-        _migrated(tools, wanted),
+        *(migrate if wanted.migration else []),
         _install(tools, wanted, "app", "--take-ownership", "--force-conflicts"),  # The Job is in its chart, too.
     ]
 
@@ -91,7 +94,7 @@ def _at_once(tools: Tools, wanted: scenario.Scenario, *, scratch: pathlib.Path) 
         *(_template(tools, wanted, name, into=file) for name, file in rendered.items()),
         _apply(tools, wanted, *wanted.fence, wanted.credentials, *rendered.values()),
         _rolled_out(tools, wanted, "statefulset/postgresql"),
-        _migrated(tools, wanted),
+        *_migrated(tools, wanted),
         _rolled_out(tools, wanted, "deployment/app"),
     ]
 
@@ -104,7 +107,7 @@ def _in_order(tools: Tools, wanted: scenario.Scenario, *, scratch: pathlib.Path)
         *(_template(tools, wanted, name, into=file) for name, file in rendered.items()),
         _template(tools, wanted, "app", *_MIGRATION, into=migration),
         _apply(tools, wanted, *wanted.fence, wanted.credentials, rendered["postgresql"], migration),
-        _migrated(tools, wanted),
+        *_migrated(tools, wanted),
         _apply(tools, wanted, rendered["app"]),
         _rolled_out(tools, wanted, "statefulset/postgresql"),
         _rolled_out(tools, wanted, "deployment/app"),
@@ -131,9 +134,11 @@ def _apply(tools: Tools, wanted: scenario.Scenario, *files: pathlib.Path) -> Com
     return tools.kubectl_("apply", "--server-side", "--namespace", wanted.namespace, *_files(files))
 
 
-def _migrated(tools: Tools, wanted: scenario.Scenario) -> Command:
+def _migrated(tools: Tools, wanted: scenario.Scenario) -> list[Command]:
+    if not wanted.migration:
+        return []
     condition = ("--for=condition=complete", "--timeout=3m")
-    return tools.kubectl_("wait", "--namespace", wanted.namespace, "job", "-l", wanted.migration, *condition)
+    return [tools.kubectl_("wait", "--namespace", wanted.namespace, "job", "-l", wanted.migration, *condition)]
 
 
 def _rolled_out(tools: Tools, wanted: scenario.Scenario, workload: str) -> Command:

@@ -99,10 +99,17 @@ def roll_out(ctx: session.Session, release: tuple[Manifest, ...]) -> None:
             raise
     with ctx.phase("ingress"):
         apply(ctx, [one for one in release if one["kind"] == "Ingress"])
-        ends: list[Callable[[], object]] = [functools.partial(namespaces.settle, ctx)]
-        keep = databases.names(release)
-        ends.append(functools.partial(ctx.cluster.prune, namespace, plan.APP, plan.APP_MANAGER, keep))
-        pool.side_by_side(ends)
+    if not ctx.fresh:
+        _forget_the_previous(ctx, release)
+
+
+def _forget_the_previous(ctx: session.Session, release: tuple[Manifest, ...]) -> None:
+    prune = functools.partial(ctx.cluster.prune, ctx.target().namespace, plan.APP, plan.APP_MANAGER)
+    ends: list[Callable[[], object]] = [
+        functools.partial(namespaces.settle, ctx),
+        functools.partial(prune, databases.names(release)),
+    ]
+    pool.side_by_side(ends)
 
 
 def finish(ctx: session.Session, *, command: str, started: float) -> outcome.Outcome:

@@ -62,7 +62,9 @@ def apply(ctx: session.Session, rendered: Mapping[str, tuple[Manifest, ...]]) ->
     wanted = ctx.config.databases
     steps: list[Callable[[], None]] = [functools.partial(_apply_one, ctx, one, rendered[one.engine]) for one in wanted]
     enabled = {database.engine for database in wanted}
-    steps += [functools.partial(_retire, ctx, engine) for name, engine in plan.ENGINES.items() if name not in enabled]
+    if not ctx.fresh:
+        retired = [engine for name, engine in plan.ENGINES.items() if name not in enabled]
+        steps += [functools.partial(_retire, ctx, engine) for engine in retired]
     pool.side_by_side(steps)
 
 
@@ -106,7 +108,8 @@ def _apply_one(ctx: session.Session, database: model.Database, manifests: tuple[
     _provide_credentials(ctx, engine, secret, has_data=claim is not None)
     manager = plan.manager(engine.name)
     ctx.cluster.apply(manifests, manager=manager, namespace=namespace)
-    ctx.cluster.prune(namespace, engine.name, manager, keep=names(manifests))
+    if not ctx.fresh:
+        ctx.cluster.prune(namespace, engine.name, manager, keep=names(manifests))
 
 
 def _provide_credentials(

@@ -42,7 +42,7 @@ def fence(ctx: session.Session) -> namespaces.Ensured:
     with ctx.phase("namespace"):
         with pool.beside(functools.partial(_read_platform, ctx)) as pull_secrets:
             ensured = namespaces.ensure(ctx.cluster, manifest, target, ctx.deadline)
-            ctx.observed = ensured.observed
+            ctx.observed, ctx.fresh = ensured.observed, ensured.created
         copies = pull_secrets()
         if ctx.options.dry_run and ensured.created:
             return ensured  # nothing was created, so there is nothing to put the rest into

@@ -37,7 +37,10 @@ class Options:
 
 @dataclasses.dataclass
 class Session:
-    """Collaborators of one command, made when first used, and the journal that every report is written from."""
+    """Collaborators of one command, made when first used, and the journal that every report is written from.
+
+    `fresh`: this very command made the namespace, so nothing of an earlier deploy can be left in it.
+    """
 
     settings: settings.Settings
     options: Options
@@ -51,6 +54,7 @@ class Session:
     """Known before the end: reported even if the command fails."""
     environment: environments.Environment | None = None
     observed: environments.Observed | None = None
+    fresh: bool = False
     _started: float = dataclasses.field(default_factory=time.monotonic)
 
     @functools.cached_property
