@@ -11,7 +11,6 @@ import time
 
 from k8s_ee import environment
 
-
 _AWAY = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EADDRNOTAVAIL})
 
 
