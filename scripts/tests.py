@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from k8s_ee_sandbox import cluster, errors, progress, state
 from scripts import leftovers
 
+_WORKERS = 3
+"""Most of the time is spent waiting for a cluster, and each worker has its own."""
 _STOPPED = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -25,7 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     leftovers.adopt()
     before = leftovers.count()
     selection = [] if options.long else ["-m", "not long"]
-    code = _pytest([*selection, "--durations=10", *for_pytest], sandbox=sandbox)
+    workers = ["-n", str(_WORKERS), "--dist=loadfile", "--no-loadscope-reorder"]
+    code = _pytest([*selection, *workers, "--durations=10", *for_pytest], sandbox=sandbox)
     ours = {sandbox, f"{sandbox}-policy", *_running_below()}
     failed = _take_down(ours)
     foreign = set(state.known()) - ours

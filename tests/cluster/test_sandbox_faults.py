@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import time
@@ -49,7 +50,7 @@ def _traces() -> Traces:
         namespaces=[name for name in _NAMESPACES if pathlib.Path(f"/run/netns/{name}").exists()],
         mounts=[mount for mount in mounts if "fault" in mount],
         routes=[route for route in routes if "ee-fault" in route],
-        rules=_output("iptables-save"),
+        rules=re.sub(r"\[\d+:\d+\]|^#.*$", "", _output("iptables-save"), flags=re.MULTILINE),
         cgroups=[str(path) for path in pathlib.Path("/sys/fs/cgroup").glob("**/k8s-ee-fault*")],
         sysctls={name: pathlib.Path("/proc/sys", name).read_text() for name in _SYSCTLS},
     )

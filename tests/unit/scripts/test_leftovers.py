@@ -72,7 +72,8 @@ def run(tmp_path: pathlib.Path) -> list[str]:
 
 @pytest.fixture
 def environ(tmp_path: pathlib.Path) -> dict[str, str]:
-    return {**os.environ, "K8S_EE_CACHE": str(tmp_path / "cache"), "K8S_EE_SANDBOX": "leftover"}
+    plain = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")}
+    return {**plain, "K8S_EE_CACHE": str(tmp_path / "cache"), "K8S_EE_SANDBOX": "leftover"}
 
 
 def daemon_of(folder: pathlib.Path) -> int:
