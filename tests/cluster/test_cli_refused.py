@@ -252,7 +252,8 @@ def test_a_revoked_registry_login_is_said_within_seconds_and_its_renewal_heals(s
         done = shop.start("up", image=fresh).end()
     assert (done.code, "credentials missing, wrong or revoked" in done.stderr) == (4, True), done.said
     assert "imagePullSecrets" in done.stderr
-    assert done.seconds < 15
+    # A node may pull before it has seen the new Secret; only its next try, 10 s later, says that the login is wrong.
+    assert done.seconds < 40
     shop.up()
 
 
