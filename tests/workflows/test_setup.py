@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping
 import pytest
 
 import k8s_ee
+from k8s_ee_sandbox import packages, progress
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "actions" / "setup" / "setup.sh"
@@ -89,7 +90,8 @@ def test_who_needs_no_helm_gets_none(runner: Runner) -> None:
 
 @pytest.fixture
 def mirror(tmp_path: pathlib.Path) -> Iterator[tuple[str, pathlib.Path]]:
-    """A download site and its folder."""
+    """A download site and its folder, and curl, which every runner has and a bare Debian has not."""
+    packages.ensure("curl", progress=progress.Progress())
     folder = tmp_path / "mirror"
     folder.mkdir()
 
