@@ -15,6 +15,8 @@ _BECOME_REAPER = 36  # PR_SET_CHILD_SUBREAPER
 _PROC = pathlib.Path("/proc")
 _CGROUPS = pathlib.Path("/sys/fs/cgroup")
 _TIMEOUT = 30
+# In names of links, namespaces and control groups, and wherever those are mentioned.
+_SANDBOX = re.compile(r"(?:^|[\s/])(?:k8s-ee|ee)-([a-z0-9-]+?)(?:-inet)?(?=[\s/]|$)")
 
 Counts = Mapping[str, collections.Counter[str]]
 
@@ -52,7 +54,9 @@ def count() -> Counts:
         "mount": collections.Counter(
             line.split()[4] for line in (_PROC / "self" / "mountinfo").read_text().splitlines()
         ),
-        "link": collections.Counter(line.split()[1].rstrip(":") for line in _lines("ip", "-oneline", "link")),
+        "link": collections.Counter(
+            line.split()[1].rstrip(":").partition("@")[0] for line in _lines("ip", "-oneline", "link")
+        ),
         "network namespace": collections.Counter(line.split()[0] for line in _lines("ip", "netns")),
         "route": collections.Counter(_lines("ip", "route", "show", "table", "all")),
         "firewall rule": collections.Counter([*_rules("iptables-save"), *_rules("ip6tables-save")]),
@@ -60,12 +64,11 @@ def count() -> Counts:
     }
 
 
-def new(before: Counts, after: Counts, *, foreign: Iterable[str] = ()) -> list[str]:
-    """What has come, except for what belongs to sandboxes called `foreign`: others may work on the same machine."""
-    names = "|".join(map(re.escape, foreign))
-    others = re.compile(rf"\b(ee|k8s-ee)-({names})(-inet)?(?![a-z0-9-])") if names else None
+def new(before: Counts, after: Counts, *, ours: Iterable[str] = ()) -> list[str]:
+    """What has come. What names a sandbox counts only if it is one of `ours`: others may work on the same machine."""
+    names = set(ours)
     found = [(kind, what) for kind in after for what in after[kind] - before[kind]]
-    return [f"{kind} {what}" for kind, what in found if not (others and others.search(what))]
+    return [f"{kind} {what}" for kind, what in found if set(_SANDBOX.findall(what)) <= names]
 
 
 def _lines(*command: str) -> list[str]:

@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-from k8s_ee_sandbox import cluster, errors, progress, state
+from k8s_ee_sandbox import cache, cluster, errors, progress, state
 from scripts import leftovers
 
 _WORKERS = 3
@@ -31,9 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     code = _pytest([*selection, *workers, "--durations=10", *for_pytest], sandbox=sandbox)
     ours = {sandbox, f"{sandbox}-policy", *_running_below()}
     failed = _take_down(ours)
-    foreign = set(state.known()) - ours
     behind = [f"process {pid}: {command[:150]}" for pid, command in leftovers.descendants().items()]
-    behind += leftovers.new(before, leftovers.count(), foreign=foreign)
+    behind += leftovers.new(before, leftovers.count(), ours=_not_of_others(ours))
     for line in (*failed, *(f"left behind: {one}" for one in behind)):
         print(line, file=sys.stderr)
     print(f"make test: {time.monotonic() - started:.0f} s, {len(behind)} things left behind", file=sys.stderr)
@@ -61,6 +60,13 @@ def _running_below() -> set[str]:
     """Sandboxes that this run started, however they are called, and that still run."""
     below = leftovers.descendants()
     return {name for name in state.known() if (known := state.read(state.place(name))) and known.pid in below}
+
+
+def _not_of_others(ours: set[str]) -> set[str]:
+    """All that this cache knows of, but for those that run on because somebody else started them."""
+    stored = {folder.name for folder in (cache.directory() / "store").glob("*")}
+    running = {name for name in state.known() if (known := state.read(state.place(name))) and state.alive(known)}
+    return ours | (stored - running)
 
 
 def _take_down(names: set[str]) -> list[str]:

@@ -30,13 +30,28 @@ def test_what_was_there_before_is_not_left_behind() -> None:
 
 
 def test_what_has_come_is_named_even_if_there_was_one_like_it() -> None:
-    assert leftovers.new(NOTHING, links("ee-test")) == ["link ee-test"]
+    assert leftovers.new(NOTHING, links("ee-test"), ours=["test"]) == ["link ee-test"]
     assert leftovers.new(links("veth"), links("veth", "veth")) == ["link veth"]
 
 
-def test_what_others_started_meanwhile_is_theirs() -> None:
-    after = links("ee-dev", "ee-dev-2", "k8s-ee-dev-inet", "10.0.0.0/8 via 10.1.1.1 dev ee-dev ", "ee-test")
-    assert leftovers.new(NOTHING, after, foreign=["dev"]) == ["link ee-dev-2", "link ee-test"]
+@pytest.mark.parametrize(
+    "trace",
+    [
+        "ee-dev",
+        "cpu/k8s-ee-dev",
+        "/run/netns/k8s-ee-dev-inet",
+        "10.210.0.0/20 via 10.209.0.2 dev ee-dev proto static",
+        "ee-test-2",
+    ],
+)
+def test_what_others_started_meanwhile_is_theirs(trace: str) -> None:
+    assert leftovers.new(NOTHING, links(trace), ours=["test"]) == []
+    assert leftovers.new(NOTHING, links(trace), ours=["dev", "test-2"]) == [f"link {trace}"]
+
+
+def test_what_names_no_sandbox_counts_whoever_made_it() -> None:
+    for trace in ("veth0", "/root/.cache/k8s-ee/run/x/kubelet", "nat -A POSTROUTING -j MASQUERADE"):
+        assert leftovers.new(NOTHING, links(trace)) == [f"link {trace}"]
 
 
 def test_counting_twice_finds_nothing_new() -> None:
