@@ -50,7 +50,7 @@ def test_what_others_started_meanwhile_is_theirs(trace: str) -> None:
 
 
 def test_what_names_no_sandbox_counts_whoever_made_it() -> None:
-    for trace in ("veth0", "/root/.cache/k8s-ee/run/x/kubelet", "nat -A POSTROUTING -j MASQUERADE"):
+    for trace in ("veth0", "/home/me/.cache/k8s-ee/run/x/kubelet", "nat -A POSTROUTING -j MASQUERADE"):
         assert leftovers.new(NOTHING, links(trace)) == [f"link {trace}"]
 
 
