@@ -56,7 +56,8 @@ class Uplink:
 
     @contextlib.contextmanager
     def watched(self) -> Iterator[None]:
-        with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ETH_P_IP)) as packets:
+        # With a protocol, the socket would collect from every link until it is bound to this one.
+        with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as packets:
             packets.bind((_uplink(), _ETH_P_IP))
             yield
             self._collect(packets)

@@ -54,7 +54,7 @@ def stuck_pods(stateful: Manifest, all_pods: Iterable[Manifest]) -> tuple[Manife
     https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#forced-rollback
     """
     status = stateful.get("status") or {}
-    if not objects.observed(stateful) or status.get("updateRevision") == status.get("currentRevision"):
+    if status.get("updateRevision") == status.get("currentRevision"):
         return ()
     old = objects.of_revision(stateful, all_pods, newest=False)
     return tuple(pod for pod in old if any(finding.patience < pods.NEVER for finding in pods.findings(pod, ())))

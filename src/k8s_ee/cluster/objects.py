@@ -41,6 +41,9 @@ def _revision(item: Manifest) -> str:
 
 
 def of_revision(stateful: Manifest, pods: Iterable[Manifest], *, newest: bool) -> list[Manifest]:
+    """Nothing while the controller has not seen the newest spec: what it calls its newest then is an older one."""
+    if not observed(stateful):
+        return []
     revision = (stateful.get("status") or {}).get("updateRevision")
     return [
         pod

@@ -248,6 +248,14 @@ def test_a_broken_pod_of_an_older_revision_is_stuck_and_a_sound_one_is_not() -> 
     assert diagnose.stuck_pods(stateful("r1", "r1"), [broken]) == ()
 
 
+def test_a_pod_of_the_version_before_is_no_finding_of_a_spec_that_the_controller_has_not_seen_yet() -> None:
+    found = stateful("r1", "r1")
+    broken = owned(pod(**CRASHING), "sts", **{"controller-revision-hash": "r1"})
+    assert diagnose.stateful_set(found, [broken], [])
+    found["metadata"]["generation"] = 2
+    assert diagnose.stateful_set(found, [broken], []) == ()
+
+
 def test_a_job_that_retries_is_not_failed_and_one_that_gave_up_is() -> None:
     job: dict[str, Any] = {"metadata": {"uid": "job"}, "status": {}}
     crashed = owned(pod(**CRASHING), "job")
