@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import click
 
-from k8s_ee import cli, errors, outcome, report, settings
+from k8s_ee import cli, errors, options, outcome, report, settings
 from k8s_ee.commands import reporting
 
 _BUG = "please report it with the output of the same command and --debug"
@@ -22,11 +22,11 @@ def main() -> NoReturn:
     """Exit codes are those of `errors`."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
-    run = cli.Run()
+    run = options.Run()
     sys.exit(_execute(run, sys.argv[1:]))
 
 
-def _execute(run: cli.Run, arguments: list[str]) -> int:
+def _execute(run: options.Run, arguments: list[str]) -> int:
     try:
         result = cli.main.main(arguments, prog_name="k8s-ee", standalone_mode=False, obj=run)
     except errors.K8sEEError as error:
@@ -56,14 +56,14 @@ def _misused(error: click.ClickException, arguments: list[str]) -> int:
     return errors.InputError.exit_code
 
 
-def _failed(run: cli.Run, error: errors.K8sEEError, cause: Exception | None = None) -> int:
+def _failed(run: options.Run, error: errors.K8sEEError, cause: Exception | None = None) -> int:
     if run.debug:
         traceback.print_exception(cause or error)
     _report(run, reporting.failure(run.session, error, command=run.command))
     return error.exit_code
 
 
-def _report(run: cli.Run, result: outcome.Outcome) -> int:
+def _report(run: options.Run, result: outcome.Outcome) -> int:
     """The exit code: not 0 where a step after this one would miss its outputs."""
     result = run.session.redactor.outcome(result) if run.session else result
     _print(run, result)
@@ -75,7 +75,7 @@ def _report(run: cli.Run, result: outcome.Outcome) -> int:
     return 0
 
 
-def _print(run: cli.Run, result: outcome.Outcome) -> None:
+def _print(run: options.Run, result: outcome.Outcome) -> None:
     if run.output == "json":
         _write(report.as_json(result), to_stderr=False)
         return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 Operation = dict[str, Any]
@@ -18,15 +18,24 @@ def alive(uid: str) -> list[Operation]:
     return [_test("uid", uid), _test("deletionTimestamp", None)]
 
 
+def unchanged(annotations: Mapping[str, str], keys: Iterable[str]) -> list[Operation]:
+    """Fails when one of these annotations is not what it was; null stands for one that is not there."""
+    return [_test(_annotation(key), annotations.get(key)) for key in sorted(keys)]
+
+
 def _test(field: str, value: str | None) -> Operation:
     return {"op": "test", "path": f"/metadata/{field}", "value": value}
+
+
+def _annotation(key: str) -> str:
+    return "annotations/" + key.replace("~", "~0").replace("/", "~1")
 
 
 def annotate(changes: Mapping[str, str | None]) -> list[Operation]:
     """None removes. Removing what is not there is an error in JSON Patch, so it is put there first."""
     operations: list[Operation] = []
     for key, value in sorted(changes.items()):
-        path = "/metadata/annotations/" + key.replace("~", "~0").replace("/", "~1")
+        path = f"/metadata/{_annotation(key)}"
         operations.append({"op": "add", "path": path, "value": value or ""})
         if value is None:
             operations.append({"op": "remove", "path": path})

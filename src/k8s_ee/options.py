@@ -1,0 +1,118 @@
+"""What all commands of the command line share: their options, the session made of these, how progress is shown.
+
+Every option is also read from `K8S_EE_<OPTION>`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import pathlib
+import sys
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, TextIO
+
+import click
+
+from k8s_ee import examples, outcome, runner, settings
+from k8s_ee.commands import session
+
+Command = Callable[..., outcome.Outcome]
+
+
+@dataclasses.dataclass
+class Run:
+    """What outlives the parsing: how to print the outcome, and the session whose journal a failure is reported from."""
+
+    output: str = "text"
+    debug: bool = False
+    command: str = ""
+    session: session.Session | None = None
+
+
+def option(name: str, **attributes: Any) -> Callable[[Command], Command]:
+    variable = "K8S_EE_" + name.removeprefix("--").upper().replace("-", "_")
+    return click.option(name, envvar=variable, show_envvar=True, **attributes)
+
+
+FACTS = (
+    option("--pr", type=click.IntRange(1), help="Number of the pull request."),
+    option("--repository", help="OWNER/NAME of the consumer repository."),
+    option("--repository-id", type=click.IntRange(1), help="Its numeric id on GitHub."),
+    option("--owner-id", type=click.IntRange(1), help="Numeric id of its owner."),
+    option("--head-sha", help="Commit of the pull request's head, 40 hex digits."),
+    option("--branch", help="Name of the pull request's branch."),
+)
+CLUSTER = (
+    option("--kubeconfig", help="Path of a kubeconfig, or its content."),
+    option("--context", help="Context of the kubeconfig."),
+)
+COMMON = (
+    option("--dry-run", is_flag=True, help="Say what would happen; the API server checks it, nothing is kept."),
+    option("--timeout", type=click.FloatRange(1), default=600, show_default=True, help="Seconds for all of it."),
+)
+CONFIG = (
+    option(
+        "--config-path",
+        type=click.Path(path_type=pathlib.Path),
+        default="k8s-ee.yaml",
+        show_default=True,
+        help="The environment's description.",
+    ),
+    option("--platform-file", type=click.Path(path_type=pathlib.Path), help="Platform settings from a file."),
+)
+OUTPUT = (
+    option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True, help="On stdout."),
+    option("--debug", is_flag=True, help="Show the traceback of an error."),
+)
+IMAGE = (option("--image", required=True, help="What to run: REGISTRY/NAME@sha256:…"),)
+
+
+def command(
+    program: click.Group, name: str, *groups: tuple[Callable[[Command], Command], ...]
+) -> Callable[[Command], click.Command]:
+    """Registers `function(session, **own options)`; the options of `groups` and the common ones go into the session."""
+
+    def register(function: Command) -> click.Command:
+        shared = [one for group in (*groups, COMMON, OUTPUT) for one in group]
+
+        @functools.wraps(function)
+        def wrapped(**given: Any) -> outcome.Outcome:
+            run = click.get_current_context().find_object(Run) or Run()
+            run.command, run.output, run.debug = name, given.pop("output"), given.pop("debug")
+            run.session, own = _session(given, commands_to=sys.stderr if run.output == "json" else sys.stdout)
+            return function(run.session, **own)
+
+        for decorate in reversed(shared):
+            wrapped = decorate(wrapped)  # type: ignore[assignment]
+        example = examples.EXAMPLES[name]
+        return program.command(name, help=f"{function.__doc__}\n\n\b\nExample:\n  {example}")(wrapped)
+
+    return register
+
+
+_SETTINGS = ("pr", "repository", "repository_id", "owner_id", "head_sha", "branch", "kubeconfig", "context")
+
+
+def _session(given: dict[str, Any], *, commands_to: TextIO) -> tuple[session.Session, dict[str, Any]]:
+    """`commands_to` is where the runner reads its commands: it listens to both, and a document must stay alone."""
+    facts: Mapping[str, str] = {
+        f"K8S_EE_{key.upper()}": str(value) for key in _SETTINGS if (value := given.pop(key, None)) is not None
+    }
+    found = settings.Settings.from_environ(settings.environ(facts))
+    options = session.Options(
+        **{key: given.pop(key) for key in ("config_path", "platform_file", "timeout", "dry_run") if key in given}
+    )
+    protocol = runner.Runner(found, stream=commands_to)
+    return session.Session(settings=found, options=options, runner=protocol, say=_progress()), given
+
+
+def _progress() -> Callable[[str], None]:
+    started, colour = time.monotonic(), sys.stderr.isatty() and settings.colours()
+
+    def say(text: str) -> None:
+        stamp = click.style(f"{time.monotonic() - started:6.1f}s", dim=True) if colour else ""
+        click.echo(f"{stamp or f'{time.monotonic() - started:6.1f}s'} {text}", err=True)
+
+    return say
