@@ -37,6 +37,20 @@ URL = "k8s-ee/url"
 COMMENT_ID = "k8s-ee/comment-id"
 CLEANUP_REQUESTED_AT = "k8s-ee/cleanup-requested-at"
 
+# Times are ISO 8601 in UTC, to the second. docs/lifecycle.md says what follows from them.
+ACTIVE_AT = "k8s-ee/active-at"
+EXTENDED_UNTIL = "k8s-ee/extended-until"
+PRESERVED_UNTIL = "k8s-ee/preserved-until"
+PRESERVE_SLOT = "k8s-ee/preserve-slot"
+WARNED_OF = "k8s-ee/warned-of"
+WARNED_AT = "k8s-ee/warned-at"
+WARNING_FAILURES = "k8s-ee/warning-failures"
+ASLEEP_SINCE = "k8s-ee/asleep-since"
+REPLICAS = "k8s-ee/replicas"
+UNKNOWN_SINCE = "k8s-ee/unknown-since"
+UNKNOWN_ALERTED_AT = "k8s-ee/unknown-alerted-at"
+DESTROY_REQUESTED_AT = "k8s-ee/destroy-requested-at"
+
 
 def namespace_name(project: ProjectId, number: int) -> NamespaceName:
     """Raises InputError when the name would not be a DNS label of at most 63 characters."""
