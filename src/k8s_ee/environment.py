@@ -134,6 +134,34 @@ class Observed:
     def repository(self) -> str:
         return self.annotations.get(REPOSITORY, "")
 
+    @property
+    def active_at(self) -> datetime.datetime | None:
+        return self._time(ACTIVE_AT)
+
+    @property
+    def deployed_at(self) -> datetime.datetime | None:
+        return self._time(DEPLOYED_AT)
+
+    @property
+    def extended_until(self) -> datetime.datetime | None:
+        return self._time(EXTENDED_UNTIL)
+
+    @property
+    def preserved_until(self) -> datetime.datetime | None:
+        return self._time(PRESERVED_UNTIL)
+
+    @property
+    def asleep_since(self) -> datetime.datetime | None:
+        return self._time(ASLEEP_SINCE)
+
+    def _time(self, key: str) -> datetime.datetime | None:
+        """None for one that is not there, can't be read, or does not say which time zone it means."""
+        try:
+            found = datetime.datetime.fromisoformat(self.annotations.get(key, ""))
+        except ValueError:
+            return None
+        return found if found.tzinfo else None
+
 
 def is_ours(namespace: Mapping[str, Any]) -> bool:
     labels = namespace["metadata"].get("labels") or {}
