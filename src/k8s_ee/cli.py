@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import functools
 from typing import Any
 
@@ -90,8 +91,7 @@ def up(ctx: session.Session, image: str) -> outcome.Outcome:
     return commands.up(ctx, image=image)
 
 
-@command("cleanup", options.FACTS, options.CLUSTER)
-@options.option("--project", default="", help="Only this project's environment. [default: all of the pull request]")
+@command("cleanup", options.FACTS, options.CLUSTER, options.PROJECT)
 def cleanup(ctx: session.Session, project: str) -> outcome.Outcome:
     """Destroy the environments of a pull request and prove that they are gone."""
     from k8s_ee.commands import cleanup as commands
@@ -138,6 +138,51 @@ def logs(ctx: session.Session, component: str, lines: int) -> outcome.Outcome:
     from k8s_ee.commands import inspect as commands
 
     return commands.logs(ctx, component=component, lines=lines)
+
+
+@command("extend", options.FACTS, options.CLUSTER, options.PLATFORM, options.PROJECT)
+@click.argument("duration", type=options.Duration())
+def extend(ctx: session.Session, duration: datetime.timedelta, project: str) -> outcome.Outcome:
+    """Let unused environments of an open pull request stay longer, for DURATION (24h, 3d) more."""
+    from k8s_ee.commands import keeping as commands
+
+    return commands.extend(ctx, duration=duration, project=project)
+
+
+@command("preserve", options.FACTS, options.CLUSTER, options.PLATFORM, options.PROJECT)
+@click.argument("duration", type=options.Duration(), required=False)
+def preserve(ctx: session.Session, duration: datetime.timedelta | None, project: str) -> outcome.Outcome:
+    """Keep environments for DURATION (48h, 3d) from now, also when the pull request is closed.
+
+    Without DURATION as long as the platform's settings say.
+    """
+    from k8s_ee.commands import keeping as commands
+
+    return commands.preserve(ctx, duration=duration, project=project)
+
+
+@command("unpreserve", options.FACTS, options.CLUSTER, options.PLATFORM, options.PROJECT)
+def unpreserve(ctx: session.Session, project: str) -> outcome.Outcome:
+    """End what `preserve` began: the environment goes with its pull request again."""
+    from k8s_ee.commands import keeping as commands
+
+    return commands.unpreserve(ctx, project=project)
+
+
+@command("sleep", options.FACTS, options.CLUSTER, options.PROJECT)
+def sleep(ctx: session.Session, project: str) -> outcome.Outcome:
+    """Stop app and databases. The data stays; the next deploy, or `wake`, brings them back."""
+    from k8s_ee.commands import resting as commands
+
+    return commands.sleep(ctx, project=project)
+
+
+@command("wake", options.FACTS, options.CLUSTER, options.PROJECT)
+def wake(ctx: session.Session, project: str) -> outcome.Outcome:
+    """Start what `sleep` stopped and wait until it is ready: databases first, then the app."""
+    from k8s_ee.commands import resting as commands
+
+    return commands.wake(ctx, project=project)
 
 
 @command("report", options.FACTS)

@@ -21,5 +21,10 @@ EXAMPLES: Mapping[str, str] = {
     "status": "k8s-ee status --pr 7 --repository-id 1",
     "list": "k8s-ee list --repository acme/shop --output json",
     "logs": "k8s-ee logs --pr 7 --repository-id 1 --component postgresql",
+    "extend": "k8s-ee extend 24h --pr 7 --repository-id 1",
+    "preserve": "k8s-ee preserve 48h --pr 7 --repository-id 1",
+    "unpreserve": "k8s-ee unpreserve --pr 7 --repository-id 1",
+    "sleep": "k8s-ee sleep --pr 7 --repository-id 1",
+    "wake": "k8s-ee wake --pr 7 --repository-id 1 --output json",
     "report": "k8s-ee report --needs '${{ toJSON(needs) }}'    # in a step of a workflow",
 }

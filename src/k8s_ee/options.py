@@ -6,8 +6,10 @@ Every option is also read from `K8S_EE_<OPTION>`.
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import functools
 import pathlib
+import re
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -19,6 +21,21 @@ from k8s_ee import examples, outcome, runner, settings
 from k8s_ee.commands import session
 
 Command = Callable[..., outcome.Outcome]
+
+
+class Duration(click.ParamType):
+    """`90m`, `24h`, `7d`: more than nothing, and less than time has."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime.timedelta:
+        found = re.fullmatch(r"([1-9][0-9]{0,4})(m|h|d)", value, re.ASCII) if isinstance(value, str) else None
+        if found is None:
+            self.fail(f"{value!r} is not a length of time: a number and m, h or d, as in 24h", param, ctx)
+        return datetime.timedelta(**{_UNITS[found[2]]: int(found[1])})
+
+
+_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 
 @dataclasses.dataclass
@@ -52,6 +69,7 @@ COMMON = (
     option("--dry-run", is_flag=True, help="Say what would happen; the API server checks it, nothing is kept."),
     option("--timeout", type=click.FloatRange(1), default=600, show_default=True, help="Seconds for all of it."),
 )
+PLATFORM = (option("--platform-file", type=click.Path(path_type=pathlib.Path), help="Platform settings from a file."),)
 CONFIG = (
     option(
         "--config-path",
@@ -60,12 +78,13 @@ CONFIG = (
         show_default=True,
         help="The environment's description.",
     ),
-    option("--platform-file", type=click.Path(path_type=pathlib.Path), help="Platform settings from a file."),
+    *PLATFORM,
 )
 OUTPUT = (
     option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True, help="On stdout."),
     option("--debug", is_flag=True, help="Show the traceback of an error."),
 )
+PROJECT = (option("--project", default="", help="Only this project's environment. [default: all of the pull request]"),)
 IMAGE = (option("--image", required=True, help="What to run: REGISTRY/NAME@sha256:…"),)
 
 

@@ -8,7 +8,23 @@ from typing import Any, Literal
 
 from k8s_ee import environment, errors
 
-State = Literal["valid", "planned", "built", "deploying", "ready", "failed", "skipped", "destroyed", "listed"]
+State = Literal[
+    "valid",
+    "planned",
+    "built",
+    "deploying",
+    "ready",
+    "failed",
+    "skipped",
+    "destroyed",
+    "listed",
+    "preserved",
+    "unpreserved",
+    "extended",
+    "sleeping",
+    "awake",
+    "expiring",
+]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,7 +15,7 @@ import dataclasses
 import json
 from typing import Any
 
-from k8s_ee import outcome, quoting, settings, terminal
+from k8s_ee import outcome, quoting, settings, staying, terminal
 
 COMMENT_CHARACTERS = 65_536
 _EVIDENCE_IN_COMMENT = 16_000
@@ -116,6 +116,8 @@ def _title(result: outcome.Outcome, known: Facts) -> str:
     if not name and result.state in {"destroyed", "failed"}:
         return "🧹 There was nothing to clean up" if result.state == "destroyed" else f"❌ {_what(result)} failed"
     name = name or quoting.code(result.command)
+    if result.state in staying.STATES:
+        return staying.TITLES[result.state].format(name=name)
     titles: dict[outcome.State, str] = {
         "deploying": f"⏳ Preview {name} is being deployed",
         "ready": f"✅ Preview {name} is ready",
@@ -147,7 +149,14 @@ def _state(result: outcome.Outcome, known: Facts) -> list[str]:
         return [_both_commits(result, known)]
     if result.state == "destroyed":
         return [_destroyed(result)]
-    return []
+    return _staying(result, known) if result.state in staying.STATES else []
+
+
+def _staying(result: outcome.Outcome, known: Facts) -> list[str]:
+    """Of the environment that the page is about, or of several."""
+    about = _namespace(result, known).split()
+    rows = [one for one in result.data.get("environments", []) if one["namespace"] in about]
+    return staying.paragraphs(result.state, rows, commit=lambda sha: _commit(sha, known))
 
 
 def _ready(result: outcome.Outcome, known: Facts) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 from k8s_ee import outcome, quoting
 
+_TABLES = frozenset({"listed", "preserved", "unpreserved", "extended", "sleeping", "awake", "expiring"})
 _GREEN, _RED, _DIM, _END = "\x1b[32m", "\x1b[31m", "\x1b[2m", "\x1b[0m"
 
 
@@ -35,7 +36,7 @@ def _lines(result: outcome.Outcome) -> Iterator[str]:
     if result.phases:
         steps = " · ".join(f"{one.name} {one.seconds:.1f} s" for one in result.phases)
         yield f"  {steps} · total {sum(one.seconds for one in result.phases):.1f} s"
-    if "environments" in result.data and result.state == "listed":
+    if "environments" in result.data and result.state in _TABLES:
         yield from _table(result.data["environments"])
     if "plan" in result.data:
         yield from (f"  {line}" for line in _yaml([result.data["plan"]]).splitlines())

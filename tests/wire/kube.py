@@ -35,7 +35,7 @@ class Seen:
 
 @dataclasses.dataclass
 class Fault:
-    """`times` requests that match are answered with `status`, or cut off when it is 0."""
+    """`times` requests that match are answered with `status`, or cut off when it is 0, but not the first `after`."""
 
     method: str
     path: str
@@ -43,6 +43,7 @@ class Fault:
     times: int
     message: str
     headers: dict[str, str]
+    after: int = 0
 
 
 class Kube:
@@ -53,6 +54,7 @@ class Kube:
         self.history: list[tuple[int, str, str, Manifest]] = []
         self.seen: list[Seen] = []
         self.faults: list[Fault] = []
+        self.events: list[tuple[str, str, Callable[[], object]]] = []
         self.logs: dict[tuple[str, str, bool], str] = {}
         self.changed = threading.Condition(threading.RLock())
         self.version = 100
@@ -63,9 +65,23 @@ class Kube:
         self.tokens: set[str] = set()
         self.dropped_label = ""
 
-    def fail(self, method: str, path: str, status: int, *, times: int = 1, message: str = "", **headers: str) -> None:
+    def fail(
+        self,
+        method: str,
+        path: str,
+        status: int,
+        *,
+        times: int = 1,
+        after: int = 0,
+        message: str = "",
+        **headers: str,
+    ) -> None:
         named = {key.replace("_", "-"): value for key, value in headers.items()}
-        self.faults.append(Fault(method, path, status, times, message, named))
+        self.faults.append(Fault(method, path, status, times, message, named, after))
+
+    def meanwhile(self, method: str, path: str, act: Callable[[], object]) -> None:
+        """Once, while the next request that matches is on its way: before it is judged."""
+        self.events.append((method, path, act))
 
     def put(self, collection: str, manifest: Manifest) -> Manifest:
         with self.changed:
@@ -141,6 +157,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         with self.kube.changed:
             self.kube.seen.append(seen)
             fault = self._fault(seen)
+        self._happen(seen)
         if fault is not None:
             return self._break(fault)
         if self.kube.tokens and self.headers.get("Authorization", "").removeprefix("Bearer ") not in self.kube.tokens:
@@ -163,11 +180,21 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     do_GET = do_POST = do_PATCH = do_DELETE = _serve
 
+    def _happen(self, seen: Seen) -> None:
+        with self.kube.changed:
+            due = [e for e in self.kube.events if e[0] == seen.method and re.search(e[1], seen.path)][:1]
+            self.kube.events = [event for event in self.kube.events if event not in due]
+        for _method, _path, act in due:
+            act()
+
     def _fault(self, seen: Seen) -> Fault | None:
         for fault in self.kube.faults:
-            if fault.times and fault.method == seen.method and re.search(fault.path, seen.path):
+            if not fault.times or fault.method != seen.method or not re.search(fault.path, seen.path):
+                continue
+            if not fault.after:
                 fault.times -= 1
                 return fault
+            fault.after -= 1
         return None
 
     def _break(self, fault: Fault) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 Manifest = dict[str, Any]
 
 _ATTEMPTS = 5
+_OVER = (environment.CLEANUP_REQUESTED_AT, environment.DESTROY_REQUESTED_AT, environment.ASLEEP_SINCE)
+"""A deploy ends all of these. What ran before a sleep stays noted until the new version does."""
 _IDENTITY = (environment.PROJECT, environment.REPOSITORY_ID, environment.PULL_REQUEST)
 
 
@@ -77,7 +80,8 @@ def _update(
 ) -> messages.Answer:
     """Only if it is still the object that was judged: the answer is 409 or 404 otherwise."""
     metadata, asked = found["metadata"], manifest["metadata"]
-    annotations: dict[str, str | None] = {**asked.get("annotations", {}), environment.CLEANUP_REQUESTED_AT: None}
+    annotations: dict[str, str | None] = {**asked.get("annotations", {}), **dict.fromkeys(_OVER)}
+    annotations[environment.ACTIVE_AT] = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     if not wanted.run:  # From a laptop: the number of the last workflow run stays.
         annotations.pop(environment.RUN, None)
     return cluster.write(

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from k8s_ee import environment, errors, helm, outcome, plan, probe
-from k8s_ee.cluster import pool, waiting, watching
+from k8s_ee.cluster import pool, sleeping, waiting, watching
 from k8s_ee.commands import admission, cleanup, databases, reporting, session
 from k8s_ee.commands import namespace as namespaces
 
@@ -26,6 +26,8 @@ def deploy_app(ctx: session.Session, *, image: str) -> outcome.Outcome:
         return ctx.skipped("deploy-app", refusal)
     databases.require_namespace(ctx)
     check_image(ctx, image)
+    if ctx.observed and sleeping.is_stopped(ctx.observed):
+        sleeping.wake_databases(ctx.cluster, ctx.observed)
     started = time.monotonic()
     databases.hide_credentials(ctx, ctx.target().namespace)
     reporting.begin(ctx, "deploy-app", phase="app")
@@ -120,7 +122,11 @@ def finish(ctx: session.Session, *, command: str, started: float) -> outcome.Out
     ctx.cluster.annotate(
         target.namespace,
         ctx.observed.uid,
-        {environment.HEAD_SHA: target.head_sha, environment.DEPLOYED_AT: ctx.now().isoformat(timespec="seconds")},
+        {
+            environment.HEAD_SHA: target.head_sha,
+            **dict.fromkeys((environment.DEPLOYED_AT, environment.ACTIVE_AT), ctx.now().isoformat(timespec="seconds")),
+            **dict.fromkeys((environment.ASLEEP_SINCE, environment.REPLICAS)),
+        },
     )
     outputs = {
         "url": target.url if ctx.config.ingress.enabled else "",

@@ -29,7 +29,7 @@ def logs(ctx: session.Session, *, component: str, lines: int) -> outcome.Outcome
     """The last lines of each container of one component, redacted."""
     mine = _mine(ctx)
     for one in mine:
-        _hide_credentials(ctx, one.namespace)
+        hide_credentials(ctx, one.namespace)
     found = [
         log
         for one in mine
@@ -39,7 +39,7 @@ def logs(ctx: session.Session, *, component: str, lines: int) -> outcome.Outcome
     return ctx.result("logs", "listed", data={"logs": [dataclasses.asdict(log) for log in found], "lines": shown})
 
 
-def _hide_credentials(ctx: session.Session, namespace: str) -> None:
+def hide_credentials(ctx: session.Session, namespace: str) -> None:
     try:
         databases.hide_credentials(ctx, namespace)
     except errors.Refused:  # as for a developer, who may see logs and no Secrets

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from k8s_ee import github as githubs
 
 _COMMENTED = frozenset({"create-namespace", "deploy-db", "deploy-app", "up", "run", "cleanup", "report"})
+_ON_REQUEST = frozenset({"preserve", "unpreserve", "extend", "sleep", "wake"})
 _DEPLOYS = frozenset({"deploy-app", "up"})
 _STATUS: Mapping[outcome.State, Literal["in_progress", "success", "failure"]] = {
     "deploying": "in_progress",
@@ -72,8 +73,16 @@ def publish(ctx: session.Session | None, result: outcome.Outcome) -> None:
         ctx.runner.error(_sentence(result.failure), title=f"k8s-ee {result.command}")
     elif result.notes and result.state in {"skipped", "valid"}:
         ctx.runner.notice("; ".join(result.notes), title=f"k8s-ee {result.command}")
-    if result.command in _COMMENTED and result.state not in _QUIET and not result.data.get("superseded"):
+    if _is_news(result):
         _tell_github(ctx, result, known)
+
+
+def _is_news(result: outcome.Outcome) -> bool:
+    """The comment says how the environment is, and a refused request changed nothing about that."""
+    if result.command in _ON_REQUEST and result.failure and result.failure.exit_code != errors.NotReady.exit_code:
+        return False
+    told = result.command in _COMMENTED | _ON_REQUEST and result.state not in _QUIET
+    return told and not result.data.get("superseded")
 
 
 def begin(ctx: session.Session, command: str, *, phase: str) -> None:

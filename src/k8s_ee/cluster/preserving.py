@@ -1,0 +1,101 @@
+"""At most so many environments of the platform are kept whatever happens: each holds one slot while it is."""
+
+from __future__ import annotations
+
+import datetime
+import functools
+from typing import TYPE_CHECKING
+
+from k8s_ee import environment, errors
+from k8s_ee.cluster import marks, observe, slots
+
+if TYPE_CHECKING:
+    from k8s_ee.cluster import client
+
+PREFIX = "preserve"
+"""Slots are Leases of the platform's namespace, named `preserve-0`, `preserve-1`, …"""
+
+_READS = (environment.PRESERVED_UNTIL, environment.PRESERVE_SLOT)
+_ATTEMPTS = 5
+
+
+def holder(observed: environment.Observed) -> str:
+    return f"{observed.uid} {observed.namespace}"
+
+
+def preserve(
+    cluster: client.Cluster,
+    observed: environment.Observed,
+    until: datetime.datetime,
+    *,
+    limit: int,
+    home: str,
+) -> environment.Observed:
+    """Takes a slot in the platform's namespace `home`, then writes until when. Its own slot is taken again.
+
+    Raises Refused when all are taken, naming by whom and until when, and when it is being destroyed; the slot is given
+    back then.
+    """
+    had = observed.annotations.get(environment.PRESERVE_SLOT)
+    acquire = functools.partial(slots.acquire, cluster, namespace=home, prefix=PREFIX, limit=limit)
+
+    def decide(found: environment.Observed) -> marks.Changes:
+        slot = acquire(holder=holder(found))
+        if slot is None:
+            raise _full(cluster, home=home, limit=limit)
+        return {
+            environment.PRESERVED_UNTIL: until.isoformat(timespec="seconds"),
+            environment.PRESERVE_SLOT: slot,
+        }
+
+    for _attempt in range(_ATTEMPTS):
+        try:
+            observed = marks.change(cluster, observed, decide, reads=_READS)
+        except errors.Refused:
+            if not had:
+                _give_back(cluster, observed, home=home)
+            raise
+        # Whoever ended an earlier preserve of it at the same time may have given back the slot just found again.
+        if cluster.dry_run or observed.annotations[environment.PRESERVE_SLOT] in _mine(cluster, observed, home=home):
+            return observed
+    raise errors.ClusterUnavailable(
+        f"environment {observed.namespace} is preserved and unpreserved at the same time",
+        hint="run the same command again",
+    )
+
+
+def end(cluster: client.Cluster, observed: environment.Observed, *, home: str) -> environment.Observed:
+    """It is not preserved any more, and its slot is free. One that is not preserved is left as it is.
+
+    Raises Refused when it is being destroyed: its slot goes with it.
+    """
+    changes = dict.fromkeys(_READS)
+    if any(key in observed.annotations for key in _READS):
+        observed = marks.change(cluster, observed, lambda _found: changes, reads=_READS)
+    _give_back(cluster, observed, home=home)
+    return observed
+
+
+def _give_back(cluster: client.Cluster, observed: environment.Observed, *, home: str) -> None:
+    for name in _mine(cluster, observed, home=home):
+        slots.release(cluster, home, name, holder(observed))
+
+
+def _mine(cluster: client.Cluster, observed: environment.Observed, *, home: str) -> list[str]:
+    return [name for name, owner in _held(cluster, home=home).items() if owner == holder(observed)]
+
+
+def _held(cluster: client.Cluster, *, home: str) -> dict[str, str]:
+    """Who holds each slot that is taken."""
+    found = {one["metadata"]["name"]: one.get("spec") or {} for one in cluster.list("Lease", home)}
+    return {name: str(spec.get("holderIdentity")) for name, spec in found.items() if name.startswith(f"{PREFIX}-")}
+
+
+def _full(cluster: client.Cluster, *, home: str, limit: int) -> errors.Refused:
+    owners = {owner.partition(" ")[0]: owner.partition(" ")[2] for owner in _held(cluster, home=home).values()}
+    until = {one.uid: one.annotations.get(environment.PRESERVED_UNTIL, "") for one in observe.environments(cluster)}
+    named = [f"{name} until {until[uid]}" if until.get(uid) else name for uid, name in sorted(owners.items())]
+    return errors.Refused(
+        f"{limit} environments are preserved, which is all that the platform allows: {', '.join(sorted(named))}",
+        hint="end one of these with `k8s-ee unpreserve`, or wait; lifecycle.preserveLimit of the platform settings",
+    )
