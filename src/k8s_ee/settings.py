@@ -30,6 +30,14 @@ class Connection:
 
 
 @dataclasses.dataclass(frozen=True)
+class App:
+    """A GitHub App: its id or client id, and its private key as PEM."""
+
+    id: str
+    key: str = dataclasses.field(repr=False)
+
+
+@dataclasses.dataclass(frozen=True)
 class Settings:
     """Empty strings and 0 = not known. `pull` is the pull request as the event's payload has it.
 
@@ -58,12 +66,18 @@ class Settings:
     api_url: str = "https://api.github.com"
     server_url: str = "https://github.com"
     token: str = dataclasses.field(default="", repr=False)
+    app: App | None = None
     connection: Connection = Connection()
     inputs: Mapping[str, str] = dataclasses.field(default_factory=dict, repr=False)
 
     @property
     def closed(self) -> bool:
         return self.pull is not None and self.pull.state == "closed"
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What no report may show."""
+        return tuple(one for one in (self.token, self.app.key if self.app else "") if one)
 
     @property
     def run_url(self) -> str:
@@ -74,7 +88,7 @@ class Settings:
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Settings:
-        """Raises InputError for a payload that can't be read and for options that are no numbers or contradict it."""
+        """Raises InputError for a payload or key that can't be read, for options that are wrong or contradict it."""
         given = {key: value.strip() for key, value in environ.items() if value.strip()}
         is_actions = given.get("GITHUB_ACTIONS") == "true"
         event = given.get("GITHUB_EVENT_NAME", "") if is_actions else ""
@@ -96,6 +110,7 @@ class Settings:
             api_url=(given.get("K8S_EE_API_URL") or given.get("GITHUB_API_URL") or cls.api_url).rstrip("/"),
             server_url=given.get("GITHUB_SERVER_URL", cls.server_url).rstrip("/"),
             token=given.get("GITHUB_TOKEN") or given.get("GH_TOKEN") or "",
+            app=_app(given),
             connection=_connection(given),
             inputs=_inputs(given),
             **_subject(given, payload=payload, pull=pull, trusted=is_actions),
@@ -209,6 +224,26 @@ def _connection(given: Mapping[str, str]) -> Connection:
     context = given.get("K8S_EE_CONTEXT")
     inside = "KUBERNETES_SERVICE_HOST" in given and not kubeconfig and not context
     return Connection(kubeconfig=kubeconfig, context=context, in_cluster=inside)
+
+
+def _app(given: Mapping[str, str]) -> App | None:
+    """K8S_EE_APP_ID, and the key in K8S_EE_APP_PRIVATE_KEY or in the file K8S_EE_APP_PRIVATE_KEY_FILE names."""
+    name, key, path = (given.get(f"K8S_EE_APP_{one}", "") for one in ("ID", "PRIVATE_KEY", "PRIVATE_KEY_FILE"))
+    if path and not key:
+        try:
+            key = pathlib.Path(path).read_text(encoding="utf-8").strip()
+        except (OSError, ValueError) as error:
+            why = error.strerror if isinstance(error, OSError) else "it is not text"
+            raise errors.InputError(f"the GitHub App's private key can't be read: {path}: {why}") from None
+    if not name and not key:
+        return None
+    if not re.fullmatch(r"[A-Za-z0-9.]{1,64}", name, re.ASCII) or not key:
+        raise errors.InputError(
+            "a GitHub App needs its id and its private key",
+            hint="K8S_EE_APP_ID, and K8S_EE_APP_PRIVATE_KEY or K8S_EE_APP_PRIVATE_KEY_FILE",
+        )
+    # Many a store of secrets keeps a text on one line.
+    return App(id=name, key=key.replace("\\n", "\n"))
 
 
 def _inputs(given: Mapping[str, str]) -> dict[str, str]:

@@ -8,12 +8,14 @@ from typing import Any
 import jsonschema
 import pytest
 
+from tests.wire import github_apps as apps
 from tests.wire import github_routes as routes
 from tests.wire import github_shapes as shapes
 from tests.wire import github_state as states
 
 REPO = "/repos/acme/shop"
 SHA = "a" * 40
+KEYS = apps.keys()
 
 
 def world() -> states.State:
@@ -22,20 +24,26 @@ def world() -> states.State:
         7: states.Pull(7, SHA, labels=["deploy-preview"]),
         8: states.Pull(8, SHA, state="closed", draft=True, head_repository_id=0),
         9: states.Pull(9, SHA, head_repository_id=99, author="dependabot[bot]", author_type="Bot"),
+        10: states.Pull(10, SHA, state="closed", merged=True, closed_at="2026-01-02T03:04:05Z"),
     }
     repository.comments = {1: states.Comment(1, 7, "github-actions[bot]", "hello")}
     repository.deployments = {2: states.Deployment(2, SHA, "deploy", "preview", "alice", payload={"pr": 7})}
     repository.deployments[2].statuses.append(states.Status(3, "success", environment_url="https://x.example"))
-    return states.State(repositories=[repository], logins={"person": "alice"})
+    installations = [states.Installation(5, "acme"), states.Installation(6, "globex", suspended=True)]
+    app = states.App(3, "previews", public_key=KEYS.public, installations=installations)
+    return states.State(repositories=[repository], logins={"person": "alice"}, apps=[app])
 
 
 REQUESTS: tuple[tuple[str, str, Any], ...] = (
     ("GET", "/user", None),
+    ("GET", "/app/installations", None),
+    ("POST", "/app/installations/5/access_tokens", {}),
     ("GET", REPO, None),
     ("GET", f"{REPO}/pulls", None),
     ("GET", f"{REPO}/pulls/7", None),
     ("GET", f"{REPO}/pulls/8", None),
     ("GET", f"{REPO}/pulls/9", None),
+    ("GET", f"{REPO}/pulls/10", None),
     ("GET", f"{REPO}/issues/7/comments", None),
     ("POST", f"{REPO}/issues/7/comments", {"body": "new"}),
     ("GET", f"{REPO}/issues/comments/1", None),
@@ -60,6 +68,12 @@ def _is_of_deleted_fork(body: dict[str, Any]) -> bool:
     return "head" in body and body["head"]["repo"] is None
 
 
+def _as_enterprises_too(installations: list[Any]) -> list[Any]:
+    """The account is a user or an enterprise; the description says it is both at once."""
+    more = {"name": "x", "slug": "x", "created_at": None, "updated_at": None}
+    return [{**one, "account": {**more, **one["account"]}} for one in installations]
+
+
 def problems(answer: routes.Answer, described: dict[str, Any]) -> Iterator[str]:
     schema = described["responses"][str(answer.status)]["schema"]
     if schema is None:
@@ -76,7 +90,10 @@ def problems(answer: routes.Answer, described: dict[str, Any]) -> Iterator[str]:
 @pytest.mark.parametrize(("method", "path", "body"), REQUESTS, ids=[f"{m} {p}" for m, p, _ in REQUESTS])
 def test_an_answer_is_as_github_describes_it(method: str, path: str, body: Any) -> None:
     github = routes.GitHub(world(), base="http://127.0.0.1:1")
-    answer = github.handle(routes.Request(method, path, body=body, token="person"))
+    token = KEYS.statement(3) if path.startswith("/app/") else "person"
+    answer = github.handle(routes.Request(method, path, body=body, token=token))
+    if path == "/app/installations":
+        answer = routes.Answer(answer.status, _as_enterprises_too(answer.body))
     described = shapes.description()["operations"][operation(method, path)]
     assert list(problems(answer, described)) == []
 

@@ -17,6 +17,7 @@ import dataclasses
 import http.server
 import json
 import pathlib
+import re
 import socket
 import threading
 import time
@@ -28,6 +29,7 @@ from tests.wire import github_routes as routes
 from tests.wire import github_state as states
 
 _PREFIX = "/api/v3"
+_ANSWERED = {"slow", "truncated", "garbled", "altered"}
 
 
 class Server:
@@ -48,6 +50,10 @@ class Server:
     @property
     def state(self) -> states.State:
         return self.github.state
+
+    def count(self, path: str) -> int:
+        """How many requests there were to this path, a regular expression."""
+        return sum(1 for one in self.log if re.fullmatch(path, one["path"]))
 
     def __enter__(self) -> Server:
         self._thread.start()
@@ -130,7 +136,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self._send(self.owner.answer(request))
             return
         time.sleep(fault.delay)
-        right = self.owner.answer(request) if fault.applied or fault.kind in {"slow", "truncated", "garbled"} else None
+        right = self.owner.answer(request) if fault.applied or fault.kind in _ANSWERED else None
         if right is None:
             entry = {"method": request.method, "path": request.path, "query": request.query, "body": request.body}
             self.owner.log.append({**entry, "status": fault.status if fault.kind != "drop" else 0})
@@ -144,7 +150,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         body = self.rfile.read(length)
         return routes.Request(
             method=self.command,
-            path=path.removeprefix(_PREFIX),
+            path=path.removeprefix(_PREFIX).replace("/api/graphql", "/graphql"),
             query=dict(urllib.parse.parse_qsl(query)),
             body=json.loads(body) if body else None,
             token=(self.headers.get("Authorization") or "").rpartition(" ")[2],
@@ -153,6 +159,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def _fail(self, fault: faults.Fault, right: routes.Answer | None) -> None:
         if fault.kind == "slow" and right:
             self._send(right)
+        elif fault.kind == "altered" and right:
+            self._send(routes.Answer(200, faults.alter(right.body, right.seen, fault), fault.headers), null=b"null")
+        elif fault.kind == "empty":
+            self._write(200, b"", {})
         elif fault.kind == "drop":
             self.close_connection = True
             self.connection.shutdown(socket.SHUT_RDWR)
@@ -166,8 +176,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         else:
             self._send(routes.Answer(fault.status, {"message": fault.message}, fault.headers))
 
-    def _send(self, answer: routes.Answer) -> None:
-        data = b"" if answer.body is None else json.dumps(answer.body).encode()
+    def _send(self, answer: routes.Answer, *, null: bytes = b"") -> None:
+        data = null if answer.body is None else json.dumps(answer.body).encode()
         self._write(answer.status, data, answer.headers)
 
     def _write(self, status: int, data: bytes, headers: dict[str, str]) -> None:

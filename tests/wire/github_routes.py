@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import re
+import secrets
+import time
 from collections.abc import Callable
 from typing import Any
 
 import jsonschema
 
+from tests.wire import github_apps as apps
+from tests.wire import github_graphql as graphql
 from tests.wire import github_shapes as shapes
 from tests.wire import github_state as states
 
@@ -28,15 +33,12 @@ class Request:
 
 @dataclasses.dataclass(frozen=True)
 class Answer:
+    """`seen` are the pull requests that a GraphQL answer is about."""
+
     status: int
     body: Any = None
     headers: dict[str, str] = dataclasses.field(default_factory=dict)
-
-
-class FailedError(Exception):
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
+    seen: tuple[graphql.Seen, ...] = ()
 
 
 Route = Callable[..., Answer]
@@ -66,30 +68,41 @@ class GitHub:
     def handle(self, request: Request) -> Answer:
         try:
             return self._dispatch(request)
-        except FailedError as error:
+        except apps.FailedError as error:
             return Answer(error.status, {"message": str(error), "documentation_url": "https://docs.github.com/rest"})
 
     def _dispatch(self, request: Request) -> Answer:
         if not request.token:
-            raise FailedError(401, "Requires authentication")
+            raise apps.FailedError(401, "Requires authentication")
         for method, pattern, function, operation in ROUTES:
             found = pattern.fullmatch(request.path)
             if found and method == request.method:
                 self._may(request)
+                if "repo" in found.groupdict() and not self._shows(request, **found.groupdict()):
+                    raise apps.FailedError(404, "Not Found")
                 _check_body(operation, request.body)
                 return function(self, request, **found.groupdict())
-        raise FailedError(404, "Not Found")
+        raise apps.FailedError(404, "Not Found")
+
+    def _shows(self, request: Request, *, owner: str, repo: str, **_: str) -> bool:
+        return self.state.shows(self.repository(owner, repo), request.token)
 
     def _may(self, request: Request) -> None:
-        reading = request.method == "GET" or request.path == "/graphql"
+        """An app speaks for itself under /app/ only, and everybody else everywhere but there."""
+        issued = self.state.issued.get(request.token)
+        if issued and issued.until < time.time():
+            raise apps.FailedError(401, "Bad credentials")
+        if request.path.startswith("/app/") != bool(apps.is_statement(request.token)):
+            raise apps.FailedError(401, "A JSON web token could not be decoded")
+        reading = request.method == "GET" or request.path == "/graphql" or request.path.startswith("/app/")
         if not reading and request.token in self.state.read_only:
-            raise FailedError(403, "Resource not accessible by integration")
+            raise apps.FailedError(403, "Resource not accessible by integration")
 
     def repository(self, owner: str, repo: str) -> states.Repository:
         try:
             return self.state.repository(f"{owner}/{repo}")
         except KeyError:
-            raise FailedError(404, "Not Found") from None
+            raise apps.FailedError(404, "Not Found") from None
 
     def page(self, request: Request, items: list[Any]) -> Answer:
         size = min(int(request.query.get("per_page", "30")), 100)
@@ -107,12 +120,12 @@ def _check_body(operation: str, body: Any) -> None:
         return
     problems = list(jsonschema.Draft7Validator(schema).iter_errors(body))
     if problems:
-        raise FailedError(422, f"Invalid request. {problems[0].message}")
+        raise apps.FailedError(422, f"Invalid request. {problems[0].message}")
 
 
 def _at(items: dict[int, Any], key: str) -> Any:
     if not key.isdigit() or int(key) not in items:
-        raise FailedError(404, "Not Found")
+        raise apps.FailedError(404, "Not Found")
     return items[int(key)]
 
 
@@ -120,15 +133,34 @@ def _at(items: dict[int, Any], key: str) -> Any:
 def _user(github: GitHub, request: Request) -> Answer:
     login = github.state.login(request.token)
     if login.endswith("[bot]"):
-        raise FailedError(403, "Resource not accessible by integration")
+        raise apps.FailedError(403, "Resource not accessible by integration")
     return Answer(200, github.shapes.account(login))
 
 
 @route("POST /graphql")
 def _graphql(github: GitHub, request: Request) -> Answer:
-    if "viewer" not in str((request.body or {}).get("query")):
-        raise FailedError(400, "this server knows viewer { login } only")
-    return Answer(200, {"data": {"viewer": {"login": github.state.login(request.token)}}})
+    login = github.state.login(request.token).removesuffix("[bot]")
+    find = functools.partial(github.state.found, token=request.token)
+    body, seen = graphql.execute(request.body, login=login, find=find)
+    return Answer(200, body, seen=tuple(seen))
+
+
+@route("GET /app/installations")
+def _installations(github: GitHub, request: Request) -> Answer:
+    app = apps.signed_by(request.token, github.state)
+    return github.page(request, [github.shapes.installation(app, one) for one in app.installations])
+
+
+@route("POST /app/installations/{installation_id}/access_tokens")
+def _access_token(github: GitHub, request: Request, installation_id: str) -> Answer:
+    app = apps.signed_by(request.token, github.state)
+    found: states.Installation = _at({one.id: one for one in app.installations}, installation_id)
+    if found.suspended:
+        raise apps.FailedError(403, "This installation has been suspended")
+    token = f"ghs_{secrets.token_hex(18)}"
+    issued = states.Issued(f"{app.slug}[bot]", found.owner, time.time() + found.token_seconds)
+    github.state.issued[token] = issued
+    return Answer(201, github.shapes.access_token(token, issued.until))
 
 
 @route("GET /repos/{owner}/{repo}")
@@ -201,7 +233,7 @@ def _delete_comment(github: GitHub, request: Request, owner: str, repo: str, com
 def _comment_body(request: Request) -> str:
     body = str(request.body["body"])
     if len(body) > COMMENT_CHARACTERS:
-        raise FailedError(422, f"Validation Failed: body is too long (maximum is {COMMENT_CHARACTERS} characters)")
+        raise apps.FailedError(422, f"Validation Failed: body is too long (maximum is {COMMENT_CHARACTERS} characters)")
     return body
 
 
@@ -261,14 +293,6 @@ def _add_status(github: GitHub, request: Request, owner: str, repo: str, deploym
         description=body.get("description") or "",
     )
     if made.state == "success" and body.get("auto_inactive", True):
-        _deactivate_others(repository, deployment, github)
+        github.state.deactivate_others(repository, deployment)
     deployment.statuses.append(made)
     return Answer(201, github.shapes.status(repository, deployment, made))
-
-
-def _deactivate_others(repository: states.Repository, kept: states.Deployment, github: GitHub) -> None:
-    """GitHub's `auto_inactive`: same environment name, successful, neither transient nor production."""
-    for one in repository.deployments.values():
-        same = one.environment == kept.environment and one.id != kept.id and one.state == "success"
-        if same and not one.transient and not one.production:
-            one.statuses.append(states.Status(id=github.state.next_id(), state="inactive"))

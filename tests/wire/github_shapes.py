@@ -5,6 +5,7 @@ tests/contract/test_github_openapi.py holds the result against the schemas of th
 
 from __future__ import annotations
 
+import datetime
 import functools
 import gzip
 import json
@@ -63,8 +64,9 @@ class Shapes:
             "user": self.user(pull.author, pull.author_type),
             "labels": [{**label, "id": index + 1, "name": name} for index, name in enumerate(pull.labels)],
             "requested_teams": [],
-            "closed_at": None if pull.state == "open" else states.now(),
-            **({"merged": False, "merged_at": None, "merged_by": None} if full else {"merged_at": None}),
+            "closed_at": pull.closed,
+            "merged_at": pull.closed if pull.merged else None,
+            **({"merged": pull.merged, "merged_by": self.user(pull.author) if pull.merged else None} if full else {}),
             "head": self._head(repository, pull, shape["head"]),
             "base": {**shape["base"], "ref": "main", "repo": shape["base"]["repo"] | self._identity(repository)},
         }
@@ -124,6 +126,25 @@ class Shapes:
             "created_at": status.created_at,
             "updated_at": status.created_at,
         }
+
+    def installation(self, app: states.App, installation: states.Installation) -> Object:
+        shape = self._example("GET /app/installations")[0]
+        root = f"{self._base}/app/installations/{installation.id}"
+        return {
+            **shape,
+            "id": installation.id,
+            "account": self.user(installation.owner, "Organization"),
+            "access_tokens_url": f"{root}/access_tokens",
+            "app_id": app.id,
+            "app_slug": app.slug,
+            "suspended_at": states.now() if installation.suspended else None,
+        }
+
+    def access_token(self, token: str, until: float) -> Object:
+        shape = self._example("POST /app/installations/{installation_id}/access_tokens")
+        at = datetime.datetime.fromtimestamp(until, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        kept = {key: value for key, value in shape.items() if key in {"permissions", "repository_selection"}}
+        return {**kept, "token": token, "expires_at": at}
 
     def _head(self, repository: states.Repository, pull: states.Pull, shape: Object) -> Object:
         if pull.head_repository_id == 0:

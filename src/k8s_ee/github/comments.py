@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
-from k8s_ee import errors
+from collections.abc import Collection
+
 from k8s_ee.github import api as rest
 
 ACTIONS_BOT = "github-actions[bot]"
 
 
-def upsert(api: rest.Api, number: int, *, marker: str, body: str, comment_id: int | None = None) -> int:
-    """The comment's id. `comment_id` is the one it had the last time, which saves looking through all pages."""
-    found = _known(api, number, marker=marker, comment_id=comment_id) or _find(api, number, marker=marker)
+def upsert(
+    api: rest.Api,
+    number: int,
+    *,
+    marker: str,
+    body: str,
+    comment_id: int | None = None,
+    authors: Collection[str] = (),
+) -> int:
+    """The comment's id. `comment_id` is the one it had the last time, which saves looking through all pages.
+
+    `authors` are further logins whose comment with our marker is ours: a deploy writes it as another than the janitor.
+    """
+
+    def find() -> rest.Object | None:
+        return _find(api, number, marker=marker, authors=authors)
+
+    found = _known(api, number, marker=marker, comment_id=comment_id) or find()
     if found is None:
-        path = f"{api.repository}/issues/{number}/comments"
-        found = api.create(path, {"body": body}, find=lambda: _find(api, number, marker=marker))
+        found = api.create(f"{api.repository}/issues/{number}/comments", {"body": body}, find=find)
     if found["body"] != body:
         api.update(f"{api.repository}/issues/comments/{found['id']}", {"body": body})
     return int(found["id"])
@@ -31,23 +46,22 @@ def _known(api: rest.Api, number: int, *, marker: str, comment_id: int | None) -
     return found if here and _starts(found, marker) else None
 
 
-def _find(api: rest.Api, number: int, *, marker: str) -> rest.Object | None:
-    """The oldest of ours. Anybody can write our marker into a comment, nobody can write it under our name."""
+def _find(api: rest.Api, number: int, *, marker: str, authors: Collection[str]) -> rest.Object | None:
+    """The oldest of our own, else of `authors`. Anybody can write our marker, nobody can write it under those names."""
     marked = [one for one in api.get_all(f"{api.repository}/issues/{number}/comments") if _starts(one, marker)]
     if not marked:
         return None
-    ours = _names(api)
-    return next((one for one in marked if (one.get("user") or {}).get("login") in ours), None)
+    for names in (_ours(api), set(authors)):
+        for one in marked:
+            if (one.get("user") or {}).get("login") in names:
+                return one
+    return None
 
 
 def _starts(comment: rest.Object, marker: str) -> bool:
     return str(comment.get("body") or "").startswith(marker)
 
 
-def _names(api: rest.Api) -> set[str]:
-    """GET /user is closed to GITHUB_TOKEN and to Apps; `viewer` names all three, without the `[bot]` REST writes."""
-    try:
-        login = str((api.query("query { viewer { login } }").get("viewer") or {}).get("login") or "")
-    except errors.K8sEEError:
-        login = ""
+def _ours(api: rest.Api) -> set[str]:
+    login = api.login()
     return {login, f"{login.removesuffix('[bot]')}[bot]"} if login else {ACTIONS_BOT}
