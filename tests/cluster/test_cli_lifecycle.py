@@ -39,13 +39,13 @@ def test_asleep_nothing_runs_and_awake_every_row_is_there(preview: cli.Preview, 
     message = preview.write_row()
     volume = preview.kubectl("get", "pvc", "-o", "jsonpath={.items[*].metadata.uid}")
 
-    asleep = preview.run("sleep", "--output", "json", sha=sha, **event)
+    asleep = preview.start("sleep", "--output", "json", sha=sha, **event).end()
     assert (asleep.code, asleep.outcome["state"], running(preview)) == (0, "sleeping", ""), asleep.said
     assert json.loads(annotations(preview)[environment.REPLICAS]) == {"Deployment/app": 1, "StatefulSet/postgresql": 1}
     assert "is asleep" in preview.comment(server)
     assert preview.run("sleep", sha=sha).code == 0, "again"
 
-    awake = preview.run("wake", "--output", "json", sha=sha, **event)
+    awake = preview.start("wake", "--output", "json", sha=sha, **event).end()
     assert (awake.code, awake.outcome["data"]["environments"][0]["commit"]) == (0, sha), awake.said
     assert message in preview.rows()
     assert preview.kubectl("get", "pvc", "-o", "jsonpath={.items[*].metadata.uid}") == volume
@@ -116,19 +116,19 @@ def test_how_long_it_stays_is_in_the_comment_and_in_the_outputs(preview: cli.Pre
     sha, image = cli.commit(), preview.installed.sandbox.images["base"]
     event = preview.pushed(server, sha)
     preview.up(sha=sha, image=image, **event)
-    extended = preview.run("extend", "24h", "--output", "json", sha=sha, **event)
+    extended = preview.start("extend", "24h", "--output", "json", sha=sha, **event).end()
     assert (extended.code, extended.outcome["state"]) == (0, "extended"), extended.said
     assert annotations(preview)[environment.EXTENDED_UNTIL] == extended.outcome["outputs"]["until"]
     assert "stays longer" in preview.comment(server)
-    kept = preview.run("preserve", "--output", "json", sha=sha, **event)
+    kept = preview.start("preserve", "--output", "json", sha=sha, **event).end()
     assert annotations(preview)[environment.PRESERVED_UNTIL] == kept.outcome["outputs"]["until"]
     said = preview.comment(server)
     assert ("is preserved" in said, sha[:7] in said) == (True, True)
-    assert preview.run("unpreserve", sha=sha, **event).code == 0
+    assert preview.start("unpreserve", sha=sha, **event).end().code == 0
     assert "not preserved any more" in preview.comment(server)
-    cut = preview.run("extend", "90d", sha=sha, **event)
+    cut = preview.start("extend", "90d", sha=sha, **event).end()
     assert (cut.code, "can't stay longer" in cut.said) == (0, True), cut.said
-    refused = preview.run("extend", "1h", sha=sha, **event)
+    refused = preview.start("extend", "1h", sha=sha, **event).end()
     assert (refused.code, "stays longer" in preview.comment(server)) == (3, True), refused.said
 
 

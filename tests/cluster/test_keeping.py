@@ -16,6 +16,7 @@ import yaml
 
 from k8s_ee import cluster, environment, errors, runner, settings
 from k8s_ee.cluster import preserving
+from k8s_ee.cluster import slots as leases
 from k8s_ee.commands import keeping, session
 from k8s_ee_sandbox import artifacts, platform, progress
 from k8s_ee_sandbox import cluster as sandboxes
@@ -200,6 +201,39 @@ def test_a_slot_that_is_given_back_is_free_for_the_next(arena: Arena, api: clust
         assert not {environment.PRESERVED_UNTIL, environment.PRESERVE_SLOT} & set(ended.annotations)
         assert len(slots(api, arena.sandbox)) == 2
         keeping.preserve(arena.session(made[3]), duration=DAY)
+
+
+@pytest.mark.usefixtures("no_slots")
+def test_one_that_expires_is_not_preserved_any_more_unless_it_was_renewed_meanwhile(
+    arena: Arena, api: cluster.Cluster
+) -> None:
+    home = arena.sandbox.platform_namespace
+    with some(arena, api, 1) as (wanted,):
+        keeping.preserve(arena.session(wanted), duration=DAY)
+        (judged,) = cluster.find(api, wanted.repository_id, wanted.number)
+        keeping.preserve(arena.session(wanted), duration=2 * DAY)
+        assert preserving.expire(api, judged, home=home) is None
+        (renewed,) = cluster.find(api, wanted.repository_id, wanted.number)
+        assert (renewed.preserved_until is None, len(slots(api, arena.sandbox))) == (False, 1)
+        ended = preserving.expire(api, renewed, home=home)
+        assert ended is not None
+        assert (ended.preserved_until, slots(api, arena.sandbox)) == (None, [])
+
+
+@pytest.mark.usefixtures("no_slots")
+def test_a_slot_of_which_nothing_is_noted_is_freed_once_nobody_can_be_about_to(
+    arena: Arena, api: cluster.Cluster
+) -> None:
+    home, now = arena.sandbox.platform_namespace, datetime.datetime.now(datetime.UTC)
+    with some(arena, api, 2) as (kept, cut_off):
+        keeping.preserve(arena.session(kept), duration=DAY)
+        (observed,) = cluster.find(api, cut_off.repository_id, cut_off.number)
+        owner = preserving.holder(observed)
+        slot = leases.acquire(api, namespace=home, prefix=preserving.PREFIX, limit=3, holder=owner)
+        live = cluster.environments(api)
+        assert preserving.tidy(api, live, home=home, now=now) == ()
+        assert preserving.tidy(api, live, home=home, now=now + datetime.timedelta(minutes=11)) == (slot,)
+        assert len(slots(api, arena.sandbox)) == 1
 
 
 @pytest.mark.usefixtures("no_slots")

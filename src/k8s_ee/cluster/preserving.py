@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import functools
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from k8s_ee import environment, errors
@@ -17,6 +18,8 @@ PREFIX = "preserve"
 
 _READS = (environment.PRESERVED_UNTIL, environment.PRESERVE_SLOT)
 _ATTEMPTS = 5
+_CUT_OFF_AFTER = datetime.timedelta(minutes=10)
+"""Between taking a slot and noting it on the namespace lie seconds."""
 
 
 def holder(observed: environment.Observed) -> str:
@@ -76,23 +79,40 @@ def end(cluster: client.Cluster, observed: environment.Observed, *, home: str) -
     return observed
 
 
+def expire(cluster: client.Cluster, observed: environment.Observed, *, home: str) -> environment.Observed | None:
+    """Ends the preserve exactly as it was observed; None, and nothing is changed, when somebody renewed it since."""
+    ended = marks.write(cluster, observed, dict.fromkeys(_READS), reads=_READS)
+    if ended is not None:
+        _give_back(cluster, ended, home=home)
+    return ended
+
+
+def tidy(
+    cluster: client.Cluster, live: Sequence[environment.Observed], *, home: str, now: datetime.datetime
+) -> tuple[str, ...]:
+    """Frees slots whose environment is gone, or is not preserved: whoever took one was cut off. Returns their names."""
+    freed = slots.reclaim(cluster, namespace=home, prefix=PREFIX, live={one.uid for one in live})
+    idle = {holder(one) for one in live if environment.PRESERVE_SLOT not in one.annotations}
+    cut_off = []
+    for name, owner in slots.held(cluster, home, PREFIX).items():
+        lease = cluster.get("Lease", name, home) if owner in idle else None
+        made = datetime.datetime.fromisoformat(lease["metadata"]["creationTimestamp"]) if lease else now
+        if now - made > _CUT_OFF_AFTER and slots.release(cluster, home, name, owner):
+            cut_off.append(name)
+    return (*freed, *cut_off)
+
+
 def _give_back(cluster: client.Cluster, observed: environment.Observed, *, home: str) -> None:
     for name in _mine(cluster, observed, home=home):
         slots.release(cluster, home, name, holder(observed))
 
 
 def _mine(cluster: client.Cluster, observed: environment.Observed, *, home: str) -> list[str]:
-    return [name for name, owner in _held(cluster, home=home).items() if owner == holder(observed)]
-
-
-def _held(cluster: client.Cluster, *, home: str) -> dict[str, str]:
-    """Who holds each slot that is taken."""
-    found = {one["metadata"]["name"]: one.get("spec") or {} for one in cluster.list("Lease", home)}
-    return {name: str(spec.get("holderIdentity")) for name, spec in found.items() if name.startswith(f"{PREFIX}-")}
+    return [name for name, owner in slots.held(cluster, home, PREFIX).items() if owner == holder(observed)]
 
 
 def _full(cluster: client.Cluster, *, home: str, limit: int) -> errors.Refused:
-    owners = {owner.partition(" ")[0]: owner.partition(" ")[2] for owner in _held(cluster, home=home).values()}
+    owners = {owner.partition(" ")[0]: owner.partition(" ")[2] for owner in slots.held(cluster, home, PREFIX).values()}
     until = {one.uid: one.annotations.get(environment.PRESERVED_UNTIL, "") for one in observe.environments(cluster)}
     named = [f"{name} until {until[uid]}" if until.get(uid) else name for uid, name in sorted(owners.items())]
     return errors.Refused(

@@ -35,7 +35,7 @@ def replicas(kube: wire.Kube) -> dict[str, int]:
     return {name: item["spec"]["replicas"] for (where, name), item in kube.objects.items() if where in (APPS, STORES)}
 
 
-def annotations(kube: wire.Kube) -> dict[str, str]:
+def marks_of(kube: wire.Kube) -> dict[str, str]:
     found: dict[str, str] = kube.objects[(NS, "shop-pr-7")]["metadata"]["annotations"]
     return found
 
@@ -153,7 +153,7 @@ def test_who_deploys_meanwhile_wins_and_what_was_stopped_runs_again(
     with pytest.raises(sleeping.Woken):
         sleeping.sleep(api, judged, NOW)
     assert replicas(kube) == {"app": 2, "postgresql": 1, "by-hand": 1}
-    assert environment.ASLEEP_SINCE not in annotations(kube)
+    assert environment.ASLEEP_SINCE not in marks_of(kube)
 
 
 def test_one_that_was_used_since_it_was_judged_idle_is_not_touched(
@@ -197,7 +197,7 @@ def test_one_that_is_put_to_sleep_while_it_wakes_keeps_its_record(
     with pytest.raises(sleeping.Woken):
         sleeping.wake(api, asleep, NOW, deadline=time.monotonic() + 3, progress=sleep_again, redact=str)
     assert replicas(kube) == {"app": 0, "postgresql": 0, "by-hand": 1}
-    assert json.loads(annotations(kube)[environment.REPLICAS]) == {"Deployment/app": 2, "StatefulSet/postgresql": 1}
+    assert json.loads(marks_of(kube)[environment.REPLICAS]) == {"Deployment/app": 2, "StatefulSet/postgresql": 1}
 
 
 @pytest.mark.parametrize("record", ["", "{", "[]", '{"Deployment/app": "2"}'])
@@ -231,7 +231,7 @@ def test_what_does_not_start_keeps_its_record_and_can_be_tried_again(
     settle(kube)
     with pytest.raises(errors.NotReady):
         sleeping.wake(api, asleep, NOW, deadline=time.monotonic() + 1, progress=lambda _line: None, redact=str)
-    assert environment.REPLICAS in annotations(kube)
+    assert environment.REPLICAS in marks_of(kube)
     assert not sleeping.is_stopped(wake(kube, api, observe()))
 
 
