@@ -38,6 +38,7 @@ COMMENT_ID = "k8s-ee/comment-id"
 CLEANUP_REQUESTED_AT = "k8s-ee/cleanup-requested-at"
 
 # Times are ISO 8601 in UTC, to the second. docs/lifecycle.md says what follows from them.
+# WARNED_OF without WARNED_AT: its posting was tried, and failed as often as WARNING_FAILURES says.
 ACTIVE_AT = "k8s-ee/active-at"
 EXTENDED_UNTIL = "k8s-ee/extended-until"
 PRESERVED_UNTIL = "k8s-ee/preserved-until"
@@ -116,6 +117,7 @@ class Observed:
     created_at: datetime.datetime
     terminating: bool
     annotations: Mapping[str, str]
+    terminating_since: datetime.datetime | None = None
 
     @property
     def head_sha(self) -> str:
@@ -154,6 +156,27 @@ class Observed:
     def asleep_since(self) -> datetime.datetime | None:
         return self._time(ASLEEP_SINCE)
 
+    @property
+    def warned_of(self) -> datetime.datetime | None:
+        return self._time(WARNED_OF)
+
+    @property
+    def warned_at(self) -> datetime.datetime | None:
+        return self._time(WARNED_AT)
+
+    @property
+    def unknown_since(self) -> datetime.datetime | None:
+        return self._time(UNKNOWN_SINCE)
+
+    @property
+    def unknown_alerted_at(self) -> datetime.datetime | None:
+        return self._time(UNKNOWN_ALERTED_AT)
+
+    @property
+    def warning_failures(self) -> int:
+        value = self.annotations.get(WARNING_FAILURES, "")
+        return int(value) if re.fullmatch(r"[0-9]{1,9}", value, re.ASCII) else 0
+
     def _time(self, key: str) -> datetime.datetime | None:
         """None for one that is not there, can't be read, or does not say which time zone it means."""
         try:
@@ -188,4 +211,10 @@ def from_namespace(namespace: Mapping[str, Any]) -> Observed:
         created_at=datetime.datetime.fromisoformat(metadata["creationTimestamp"]),
         terminating="deletionTimestamp" in metadata,
         annotations=dict(metadata.get("annotations") or {}),
+        terminating_since=_deleted_at(metadata),
     )
+
+
+def _deleted_at(metadata: Mapping[str, Any]) -> datetime.datetime | None:
+    found = metadata.get("deletionTimestamp")
+    return None if found is None else datetime.datetime.fromisoformat(found)

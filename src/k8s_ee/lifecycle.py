@@ -1,9 +1,22 @@
-"""What is decided about an environment: PURE, from facts, a policy and the time."""
+"""What becomes of an environment: PURE, from facts, a policy and the time. docs/lifecycle.md has the table for people.
+
+All times are UTC. A deadline is a whole second, because it is noted on the namespace as one.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import datetime
+from collections.abc import Callable
+from typing import Literal
+
+from k8s_ee import environment
+
+Kind = Literal["keep", "warn", "sleep", "expire", "delete", "unstick", "leave"]
+Time = datetime.datetime
+
+ENOUGH_FAILURES = 3  # passes in which a warning could not be posted; then the deadline holds without it
+LATE_NOTICE = datetime.timedelta(hours=1)  # the least that is left to people after a warning that came late
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,3 +39,216 @@ class Unknown:
 
 
 PullRequestState = Open | Closed | Unknown
+
+
+@dataclasses.dataclass(frozen=True)
+class Policy:
+    """The platform's. `sleep_after` and `soft_ttl` None = never."""
+
+    sleep_after: datetime.timedelta | None = datetime.timedelta(hours=12)
+    soft_ttl: datetime.timedelta | None = datetime.timedelta(days=7)
+    hard_ttl: datetime.timedelta = datetime.timedelta(days=30)
+    warn_before: datetime.timedelta = datetime.timedelta(hours=24)
+    preserve_for: datetime.timedelta = datetime.timedelta(hours=48)
+    preserve_limit: int = 3
+    preserve_warn_before: datetime.timedelta = datetime.timedelta(hours=1)
+    stuck_after: datetime.timedelta = datetime.timedelta(minutes=10)
+    unknown_alert_after: datetime.timedelta = datetime.timedelta(hours=24)
+
+
+@dataclasses.dataclass(frozen=True)
+class Facts:
+    """`traffic_at` is the last request through the ingress, None where nobody counts them."""
+
+    environment: environment.Observed
+    pull_request: PullRequestState
+    traffic_at: datetime.datetime | None = None
+    sleepable: bool = True
+
+
+@dataclasses.dataclass(frozen=True)
+class Decision:
+    """`deadline` is what a warning is about, otherwise when the environment ends as things are."""
+
+    kind: Kind
+    reason: str
+    deadline: datetime.datetime | None = None
+
+
+def decide(facts: Facts, policy: Policy, now: Time) -> Decision:
+    """The first rule that has something to say."""
+    for rule in RULES:
+        decision = rule(facts, policy, now)
+        if decision is not None:
+            return decision
+    return Decision("keep", "in use", deadline=end(facts, policy))
+
+
+def end(facts: Facts, policy: Policy) -> Time:
+    """When an environment of an open pull request goes if nothing happens: the soft deadline, never beyond the hard."""
+    found, hard = facts.environment, hard_deadline(facts.environment, policy)
+    unreadable = environment.EXTENDED_UNTIL in found.annotations and found.extended_until is None
+    if policy.soft_ttl is None or unreadable:
+        return hard
+    soft = last_activity(facts) + policy.soft_ttl
+    return min(max(soft, found.extended_until or soft), hard).replace(microsecond=0)
+
+
+def hard_deadline(observed: environment.Observed, policy: Policy) -> Time:
+    return (observed.created_at + policy.hard_ttl).replace(microsecond=0)
+
+
+def last_activity(facts: Facts) -> Time:
+    found = facts.environment
+    times = (found.created_at, found.active_at, found.deployed_at, facts.traffic_at)
+    return max(one for one in times if one is not None)
+
+
+def warning_posted(deadline: Time, now: Time) -> dict[str, str | None]:
+    """What to note on the namespace (None = remove)."""
+    return {
+        environment.WARNED_OF: _text(deadline),
+        environment.WARNED_AT: _text(now),
+        environment.WARNING_FAILURES: None,
+    }
+
+
+def warning_failed(observed: environment.Observed, deadline: Time) -> dict[str, str | None]:
+    """What to note on the namespace (None = remove). Failures about another deadline are forgotten."""
+    earlier = observed.warning_failures if observed.warned_of == deadline else 0
+    return {
+        environment.WARNED_OF: _text(deadline),
+        environment.WARNED_AT: None,
+        environment.WARNING_FAILURES: str(earlier + 1),
+    }
+
+
+def alert_due(facts: Facts, policy: Policy, now: Time) -> bool:
+    """Whether somebody must be told, once, that this one has been unknown for long."""
+    since = facts.environment.unknown_since
+    if not isinstance(facts.pull_request, Unknown) or since is None:
+        return False
+    return now - since >= policy.unknown_alert_after and facts.environment.unknown_alerted_at is None
+
+
+def _terminating(facts: Facts, policy: Policy, now: Time) -> Decision | None:
+    found = facts.environment
+    if not found.terminating:
+        return None
+    if found.terminating_since is not None and now - found.terminating_since > policy.stuck_after:
+        return Decision("unstick", f"terminating since {_text(found.terminating_since)}")
+    return Decision("leave", "it is being deleted")
+
+
+def _requested(facts: Facts, _policy: Policy, _now: Time) -> Decision | None:
+    if environment.DESTROY_REQUESTED_AT in facts.environment.annotations:
+        return Decision("delete", "requested")
+    if environment.CLEANUP_REQUESTED_AT in facts.environment.annotations:
+        return Decision("delete", "a destroy was begun and not finished")
+    return None
+
+
+def _closed(facts: Facts, _policy: Policy, _now: Time) -> Decision | None:
+    """Before the deadlines: the notice that they give must not keep what nobody asked to keep."""
+    found, state = facts.environment, facts.pull_request
+    if not isinstance(state, Closed) or environment.PRESERVED_UNTIL in found.annotations:
+        return None
+    if state.at is not None and found.created_at > state.at:
+        return Decision("delete", "resurrected: made after its pull request closed")
+    return Decision("delete", "its pull request is closed")
+
+
+def _too_old(facts: Facts, policy: Policy, now: Time) -> Decision | None:
+    """From the object alone, so that it holds for unknown and preserved ones, too."""
+    deadline = hard_deadline(facts.environment, policy)
+    if now < deadline and _ends_before(facts, policy, deadline):
+        return None  # only one warning is noted: two deadlines would take turns in being warned of, every pass
+    return _by_deadline(
+        facts.environment,
+        now,
+        deadline,
+        kind="delete",
+        notice=policy.warn_before,
+        reason="it has reached its highest age",
+    )
+
+
+def _preserved(facts: Facts, policy: Policy, now: Time) -> Decision | None:
+    found = facts.environment
+    if environment.PRESERVED_UNTIL not in found.annotations:
+        return None
+    until = found.preserved_until
+    if until is None:
+        return Decision("leave", "until when it is preserved can't be read")
+    ended = _by_deadline(
+        found, now, until, kind="expire", notice=policy.preserve_warn_before, reason="it is no longer preserved"
+    )
+    return ended or Decision("keep", "preserved", deadline=until)
+
+
+def _unknown(facts: Facts, _policy: Policy, _now: Time) -> Decision | None:
+    if isinstance(facts.pull_request, Unknown):
+        return Decision("leave", facts.pull_request.reason)
+    return None
+
+
+def _unused(facts: Facts, policy: Policy, now: Time) -> Decision | None:
+    return _by_deadline(
+        facts.environment,
+        now,
+        end(facts, policy),
+        kind="delete",
+        notice=policy.warn_before,
+        reason="nobody has used it",
+    )
+
+
+def _idle(facts: Facts, policy: Policy, now: Time) -> Decision | None:
+    asleep = environment.ASLEEP_SINCE in facts.environment.annotations
+    if policy.sleep_after is None or asleep or not facts.sleepable:
+        return None
+    since = last_activity(facts)
+    if now - since <= policy.sleep_after:
+        return None
+    return Decision("sleep", f"nobody has used it since {_text(since)}", deadline=end(facts, policy))
+
+
+RULES: tuple[Callable[[Facts, Policy, Time], Decision | None], ...] = (
+    _terminating,
+    _requested,
+    _closed,
+    _too_old,
+    _preserved,
+    _unknown,
+    _unused,
+    _idle,
+)
+
+
+def _ends_before(facts: Facts, policy: Policy, hard: Time) -> bool:
+    """Whether another deadline comes first. An unknown pull request has no soft one."""
+    found = facts.environment
+    if found.preserved_until is not None:
+        return found.preserved_until < hard
+    return isinstance(facts.pull_request, Open) and end(facts, policy) < hard
+
+
+def _by_deadline(
+    found: environment.Observed, now: Time, deadline: Time, *, kind: Kind, notice: datetime.timedelta, reason: str
+) -> Decision | None:
+    """None = nothing to do about this deadline yet. A warning counts only for the deadline it was posted of."""
+    if now < deadline - notice:
+        return None
+    about_this = found.warned_of == deadline
+    if about_this and found.warned_at is not None:
+        due = max(deadline, found.warned_at + min(notice, LATE_NOTICE))
+        if now >= due:
+            return Decision(kind, reason, deadline=deadline)
+        return Decision("keep", "its warning was late", deadline=due) if now >= deadline else None
+    if now >= deadline and about_this and found.warning_failures >= ENOUGH_FAILURES:
+        return Decision(kind, f"{reason}; its warning could not be posted", deadline=deadline)
+    return Decision("warn", reason, deadline=deadline)
+
+
+def _text(when: Time) -> str:
+    return when.astimezone(datetime.UTC).isoformat(timespec="seconds")

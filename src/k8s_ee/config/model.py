@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from typing import Literal
 
 from k8s_ee import environment
+from k8s_ee import lifecycle as lifecycles
+
+LifecyclePolicy = lifecycles.Policy
 
 
 @dataclasses.dataclass(frozen=True)
@@ -151,3 +154,4 @@ class Platform:
     metrics_namespace: str = "monitoring"
     cluster_cidrs: tuple[str, ...] = ()
     priority_class: str = "k8s-ee-preview"
+    lifecycle: LifecyclePolicy = dataclasses.field(default_factory=LifecyclePolicy)
