@@ -17,7 +17,7 @@ from typing import Any, TextIO
 
 import click
 
-from k8s_ee import examples, outcome, runner, settings
+from k8s_ee import examples, outcome, redact, runner, settings
 from k8s_ee.commands import session
 
 Command = Callable[..., outcome.Outcome]
@@ -124,7 +124,8 @@ def _session(given: dict[str, Any], *, commands_to: TextIO) -> tuple[session.Ses
         **{key: given.pop(key) for key in ("config_path", "platform_file", "timeout", "dry_run") if key in given}
     )
     protocol = runner.Runner(found, stream=commands_to)
-    return session.Session(settings=found, options=options, runner=protocol, say=_progress()), given
+    hidden = redact.Redactor(found.secrets)
+    return session.Session(settings=found, options=options, runner=protocol, say=_progress(), redactor=hidden), given
 
 
 def _progress() -> Callable[[str], None]:

@@ -38,7 +38,7 @@ TYPES: dict[str, dict[str, tuple[str, dict[str, str]]]] = {
     },
 }
 
-_TOKEN = re.compile(r'\s*,?\s*(?:(\.\.\.|[{}():!$])|([A-Za-z_][A-Za-z0-9_]*)|(-?[0-9]+)|"([^"\\]*)")')
+_TOKEN = re.compile(r'\s*,?\s*(?:(\.\.\.|[{}():!$])|([A-Za-z_][A-Za-z0-9_]*)|(-?[0-9]+)|("[^"\\]*"))')
 
 
 class InvalidError(Exception):
@@ -123,10 +123,7 @@ def _check(kind: str, field: Field) -> None:
         raise InvalidError(f"Field '{field.name}' doesn't exist on type '{kind}'")
     answer, takes = TYPES[kind][field.name]
     for name, value in field.arguments.items():
-        expected = {"String": str, "Int": int, "Boolean": bool}[takes.get(name, "").rstrip("!") or "Boolean"]
-        if name not in takes or not isinstance(value, expected):
-            raise InvalidError(f"Argument '{name}' on Field '{field.name}' has an invalid value ({value!r})")
-        if expected is int and not -(2**31) <= value < 2**31:
+        if name not in takes or not _fits(value, takes[name].rstrip("!")):
             raise InvalidError(f"Argument '{name}' on Field '{field.name}' has an invalid value ({value!r})")
     if missing := {name for name, given in takes.items() if given.endswith("!")} - set(field.arguments):
         raise InvalidError(f"Field '{field.name}' is missing required arguments: {', '.join(missing)}")
@@ -134,6 +131,13 @@ def _check(kind: str, field: Field) -> None:
         raise InvalidError(f"Field '{field.name}' must have selections if it is an object, and none if it is not")
     for one in field.fields:
         _check(answer.rstrip("!"), one)
+
+
+def _fits(value: Any, kind: str) -> bool:
+    """An Int of GraphQL has 32 bits."""
+    if kind == "Int":
+        return isinstance(value, int) and -(2**31) <= value < 2**31
+    return isinstance(value, {"String": str, "Boolean": bool}[kind])
 
 
 class _Parser:
@@ -217,7 +221,9 @@ class _Parser:
             if name not in self._declared:
                 raise InvalidError(f"Variable ${name} is used but not declared")
             return self._variables[name]
-        return int(token) if token.lstrip("-").isdigit() else token.strip('"')
+        if not re.fullmatch(r'-?[0-9]+|".*"', token, re.ASCII):
+            raise InvalidError(f"Parse error on {token!r}: expected a value")
+        return token.strip('"') if token.startswith('"') else int(token)
 
     def _peek(self) -> str:
         return self._tokens[self._at] if self._at < len(self._tokens) else ""

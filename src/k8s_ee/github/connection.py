@@ -61,7 +61,7 @@ class Patience:
 
     def before_retry(self, attempt: int) -> float:
         """Seconds, with some chance in them: those who were refused together must not come back together."""
-        seconds = min(self.pause * 2**attempt, _LONGEST_PAUSE_SECONDS)
+        seconds = min(self.pause * 2.0**attempt, _LONGEST_PAUSE_SECONDS)
         return seconds * random.uniform(0.5, 1.5)  # noqa: S311 - guards nothing
 
     def sleep(self, seconds: float) -> None:
@@ -142,7 +142,7 @@ class Connection:
         """Returns when it is time for the next try, or raises what went wrong with this one."""
         last = attempt + 1 == ATTEMPTS or self.patience.short
         if isinstance(error, failures.RateLimited):
-            asked = error.seconds if error.seconds is not None else self.patience.unsaid * 2**attempt
+            asked = error.seconds if error.seconds is not None else self.patience.unsaid * 2.0**attempt
             self._quota.close(asked, because=error)
         elif not isinstance(error, failures.NotFound):
             self.patience.away = self.patience.away or last

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import threading
+import time
 from typing import TYPE_CHECKING
 
 from k8s_ee import errors, settings
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 # A token lives an hour: https://docs.github.com/en/rest/apps/apps#create-an-installation-access-token-for-an-app
 _RENEW_BEFORE = datetime.timedelta(minutes=2)
+_STATEMENT_SECONDS = 300
 
 
 def of(given: settings.Settings, patience: connection.Patience) -> Token | App:
@@ -53,7 +55,7 @@ class App:
         self._app = app
         self._api = rest.Api(connection.Connection(address, self._own, patience), repository="")
         self._lock = threading.Lock()
-        self._signed: github.Auth.AppAuth | None = None
+        self._signed: tuple[github.Auth.Auth, float] | None = None
         self._installations: dict[str, rest.Object] | None = None
         self._tokens: dict[str, tuple[github.Auth.Auth, datetime.datetime]] = {}
 
@@ -97,19 +99,21 @@ class App:
             raise failures.unreadable("an access token was expected") from None
         return auth, until if until.tzinfo else until.replace(tzinfo=datetime.UTC)
 
-    def _own(self) -> github.Auth.AppAuth:
-        """As the App itself: a short-lived statement under its key."""
+    def _own(self) -> github.Auth.Auth:
+        """As the App itself: a statement under its key, used for as long as it is good, as signing takes a while."""
         import github
 
-        if self._signed is None:
-            signed = github.Auth.AppAuth(self._app.id, self._app.key)
+        signed, until = self._signed or (None, 0.0)
+        if signed is None or time.monotonic() > until:
+            until = time.monotonic() + _STATEMENT_SECONDS / 2
             try:
-                signed.create_jwt()
+                statement = github.Auth.AppAuth(self._app.id, self._app.key).create_jwt(_STATEMENT_SECONDS)
             except Exception:  # the libraries below raise many kinds, whose words may quote the key
                 hint = "it takes the .pem that GitHub gave for the App, as a value or as the path of a file"
                 raise errors.InputError("the GitHub App's private key can't be used", hint=hint) from None
-            self._signed = signed
-        return self._signed
+            signed = github.Auth.AppAuthToken(statement)
+            self._signed = (signed, until)
+        return signed
 
 
 def _account(installation: rest.Object) -> str:
