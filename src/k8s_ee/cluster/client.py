@@ -86,12 +86,25 @@ class Cluster:
         name: str = "",
         metadata_only: bool = False,
     ) -> Listing:
-        query = _selectors(labels or {}, name) | {"limit": _PAGE}
+        path = kinds.kind(kind).path(namespace=namespace)
+        selectors = messages.selectors(labels or {}, name)
+        return self._pages(path, f"the list of {kind}s", selectors=selectors, metadata_only=metadata_only)
+
+    def metadata(self, path: str, *, what: str) -> tuple[Manifest, ...]:
+        """Of all objects at the path of a collection, of a kind that need not be known."""
+        return self._pages(path, what, selectors={}, metadata_only=True).items
+
+    def preferred_version(self, group: str) -> str:
+        """As in "example.com/v1", of the kinds of a group. Raises InputError when the cluster has no such group."""
+        answer = self._transport.send(messages.Request("GET", f"/apis/{group}", f"the API group {group}"))
+        return str(answer.body["preferredVersion"]["groupVersion"])
+
+    def _pages(self, path: str, what: str, *, selectors: Mapping[str, str], metadata_only: bool) -> Listing:
+        query = {**selectors, "limit": _PAGE}
         accept = messages.METADATA_LIST if metadata_only else messages.JSON
         items: list[Manifest] = []
         while True:
-            path = kinds.kind(kind).path(namespace=namespace)
-            request = messages.Request("GET", path, f"the list of {kind}s", query=query, accept=accept)
+            request = messages.Request("GET", path, what, query=query, accept=accept)
             answer = self._transport.send(request, expected={410})
             if answer.status == 410:  # The pages' snapshot is gone; a new one starts over.
                 items, query = [], {key: value for key, value in query.items() if key != "continue"}
@@ -109,6 +122,7 @@ class Cluster:
         *,
         resource_version: str,
         name: str = "",
+        labels: Mapping[str, str] | None = None,
         opened: Callable[[urllib3.BaseHTTPResponse], None] = lambda _response: None,
     ) -> Iterator[tuple[str, Manifest]]:
         """(type, object) of each change, bookmarks included, until the server ends the watch.
@@ -116,7 +130,7 @@ class Cluster:
         Raises Expired, what `Transport.send` raises, and urllib3's errors when the connection breaks. `opened` gets
         the open answer, so that another thread can shut it down.
         """
-        query = _selectors({}, name) | {
+        query = messages.selectors(labels or {}, name) | {
             "watch": "1",
             "allowWatchBookmarks": "true",
             "resourceVersion": resource_version,
@@ -177,7 +191,7 @@ class Cluster:
             "DELETE",
             kinds.kind(kind).path(name, namespace=namespace),
             what=f"{kind} {name}",
-            body=_delete_options(propagation, preconditions=preconditions),
+            body=messages.delete_options(propagation, preconditions=preconditions),
             expected={404, 409},
         )
 
@@ -188,7 +202,7 @@ class Cluster:
             "DELETE",
             kinds.kind(kind).path(namespace=namespace),
             what=f"the {kind}s of {namespace}",
-            body=_delete_options("Background", **extra),
+            body=messages.delete_options("Background", **extra),
             expected={404},
         )
 
@@ -278,16 +292,3 @@ def _lines(response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
         yield from whole
     if rest:
         yield rest
-
-
-def _selectors(labels: Mapping[str, str], name: str) -> dict[str, str]:
-    query = {}
-    if labels:
-        query["labelSelector"] = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
-    if name:
-        query["fieldSelector"] = f"metadata.name={name}"
-    return query
-
-
-def _delete_options(propagation: str, **more: Any) -> Manifest:
-    return {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": propagation, **more}

@@ -34,6 +34,7 @@ _ALL = (
     Kind("Node", "v1", "nodes", namespaced=False),
     Kind("PriorityClass", "scheduling.k8s.io/v1", "priorityclasses", namespaced=False),
     Kind("StorageClass", "storage.k8s.io/v1", "storageclasses", namespaced=False),
+    Kind("APIService", "apiregistration.k8s.io/v1", "apiservices", namespaced=False),
     Kind("ConfigMap", "v1", "configmaps"),
     Kind("Secret", "v1", "secrets"),
     Kind("Service", "v1", "services"),

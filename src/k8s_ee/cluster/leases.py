@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 Manifest = dict[str, Any]
 
 _LOOK_SECONDS = 0.5
+_PATIENCE_SECONDS = 60.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,9 +43,10 @@ def identity() -> str:
 
 
 def take(cluster: client.Cluster, *, namespace: str, name: str, holder: str, seconds: float = 15.0) -> Held | Elsewhere:
-    """Takes the Lease, if need be after it stood still for as long as its holder said, at most a minute.
+    """Takes the Lease, if need be after it stood still for as long as its holder said.
 
-    `seconds` (at least 1) is how long it lasts without a renewal. A dry run, which does nothing that another could do
+    `seconds` (at least 1) is how long it lasts without a renewal. One that would have to be watched for more than a
+    minute is somebody else's. A dry run, which does nothing that another could do
     twice, holds it on paper. Raises what the API server refuses.
     """
     if cluster.dry_run:
@@ -62,8 +64,11 @@ def take(cluster: client.Cluster, *, namespace: str, name: str, holder: str, sec
         if version != seen:
             if seen and other:
                 return Elsewhere(other)
-            seen, since = version, began
-        if not other or other == holder or began - since > min(_duration(found), 60):
+            seen, since = version, time.monotonic()
+        lasts = _duration(found) or seconds
+        if lasts > _PATIENCE_SECONDS and other:
+            return Elsewhere(other)
+        if not other or began - since > lasts:
             answer = _write(cluster, found, _spec(holder, seconds))
             if answer.status == 200:
                 return Held(cluster, answer.body, holder=holder, seconds=seconds, renewed_at=began)

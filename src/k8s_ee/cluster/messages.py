@@ -36,3 +36,16 @@ class Request:
     body: Any = None
     content_type: str = JSON
     accept: str = JSON
+
+
+def selectors(labels: Mapping[str, str], name: str) -> dict[str, str]:
+    query = {}
+    if labels:
+        query["labelSelector"] = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
+    if name:
+        query["fieldSelector"] = f"metadata.name={name}"
+    return query
+
+
+def delete_options(propagation: str, **more: Any) -> dict[str, Any]:
+    return {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": propagation, **more}

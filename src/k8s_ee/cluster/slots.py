@@ -56,10 +56,10 @@ def held(cluster: client.Cluster, namespace: str, prefix: str) -> dict[str, str]
 
 
 def reclaim(cluster: client.Cluster, *, namespace: str, prefix: str, live: Collection[str]) -> tuple[str, ...]:
-    """Frees the slots of environments that are gone, and returns their names. `live` are the uids of those that are not.
+    """Frees the slots of environments that are gone, and returns the names of these slots.
 
-    `live` may be old: that an environment is gone is asked again for each. A holder that is not written the way
-    `acquire` is given it belongs to somebody else, and stays.
+    `live` are uids of environments that exist. It may be old: that one is gone is asked again
+    for each. A holder that is not written the way `acquire` is given it belongs to somebody else, and stays.
     """
     freed = []
     for lease in _leases(cluster, namespace, prefix):

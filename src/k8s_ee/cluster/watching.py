@@ -24,11 +24,16 @@ _FAILURES = 5
 
 @dataclasses.dataclass(frozen=True)
 class Subject:
-    """One collection: a kind in a namespace (empty: all, or cluster-wide), or one object of it by `name`."""
+    """One collection: a kind in a namespace (empty: all, or cluster-wide), or one object of it by `name`.
+
+    `labels` keep out what nobody waits for. Absence from a collection with labels may mean that an object
+    lost them.
+    """
 
     kind: str
     namespace: str = ""
     name: str = ""
+    labels: tuple[tuple[str, str], ...] = ()
 
 
 @dataclasses.dataclass
@@ -136,7 +141,7 @@ class Watch:
         return None
 
     def _list(self, subject: Subject) -> str:
-        found = self._cluster.listing(subject.kind, subject.namespace, name=subject.name)
+        found = self._cluster.listing(subject.kind, subject.namespace, name=subject.name, labels=dict(subject.labels))
         self._changes.put(_Change(subject.kind, "LISTED", found.items))
         return found.resource_version
 
@@ -159,6 +164,7 @@ class Watch:
                 subject.namespace,
                 resource_version=version,
                 name=subject.name,
+                labels=dict(subject.labels),
                 opened=lambda response: self._opened(response, mine),
             )
         except urllib3.exceptions.HTTPError:
@@ -212,12 +218,13 @@ def gone(
             watch.next(deadline - time.monotonic())
             found = watch.view.get(kind, name)
             left = found if found and found["metadata"]["uid"] == uid else None
-            if watch.complete and left is None and _absent(cluster, kind, name, namespace, uid):
+            if watch.complete and left is None and absent(cluster, kind, name, namespace=namespace, uid=uid):
                 return {}
             if time.monotonic() >= deadline:
                 return left or {"metadata": {"name": name, "uid": uid}}
 
 
-def _absent(cluster: client.Cluster, kind: str, name: str, namespace: str, uid: str) -> bool:
+def absent(cluster: client.Cluster, kind: str, name: str, *, namespace: str = "", uid: str) -> bool:
+    """Whether the API server says 404, or has another object by that name."""
     found = cluster.get(kind, name, namespace)
     return found is None or found["metadata"]["uid"] != uid
