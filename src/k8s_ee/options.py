@@ -23,7 +23,7 @@ from k8s_ee.commands import session
 Command = Callable[..., outcome.Outcome]
 
 
-class Duration(click.ParamType):
+class Duration(click.ParamType[datetime.timedelta]):
     """`90m`, `24h`, `7d`: more than nothing, and less than time has."""
 
     name = "duration"

@@ -87,13 +87,13 @@ def _each(
 
 def _extend(ctx: session.Session, duration: datetime.timedelta, observed: Observed) -> Row:
     policy, now = ctx.platform.lifecycle, ctx.now()
-    last = _last_moment(observed, policy)
+    last = lifecycle.hard_deadline(observed, policy)
 
     def decide(found: Observed) -> marks.Changes:
-        current = _unused_until(found, policy)
-        if last <= max(now, current or now):
+        begins = max(_until(found, policy), now)
+        if last <= begins:
             raise _no_longer(found, last)
-        until = min(max(current or now, now) + duration, last)
+        until = min(begins + duration, last)
         return {environment.EXTENDED_UNTIL: until.isoformat(timespec="seconds")}
 
     written = marks.change(ctx.cluster, observed, decide, reads=(environment.EXTENDED_UNTIL,))
@@ -103,7 +103,7 @@ def _extend(ctx: session.Session, duration: datetime.timedelta, observed: Observ
 
 def _preserve(ctx: session.Session, duration: datetime.timedelta, observed: Observed) -> Row:
     policy, now = ctx.platform.lifecycle, ctx.now()
-    last = _last_moment(observed, policy)
+    last = lifecycle.hard_deadline(observed, policy)
     until = min(max(now + duration, observed.preserved_until or now), last)
     if until <= now:
         raise _no_longer(observed, last)
@@ -117,22 +117,12 @@ def _unpreserve(ctx: session.Session, observed: Observed) -> Row:
     if environment.PRESERVED_UNTIL not in observed.annotations:
         ctx.notes.append(f"{observed.namespace} was not preserved")
     ended = preserving.end(ctx.cluster, observed, home=ctx.platform.namespace)
-    until = _unused_until(ended, ctx.platform.lifecycle)
-    return row(ended, until=until, commit=serving(ctx, ended))
+    return row(ended, until=_until(ended, ctx.platform.lifecycle), commit=serving(ctx, ended))
 
 
-def _last_moment(observed: Observed, policy: lifecycle.Policy) -> datetime.datetime:
-    return observed.created_at + policy.hard_ttl
-
-
-def _unused_until(observed: Observed, policy: lifecycle.Policy) -> datetime.datetime | None:
-    """When it goes if nothing happens; None when the platform lets them stay. Traffic, which is not seen here, counts
-    for the janitor, and can only make it later."""
-    if policy.soft_ttl is None:
-        return None
-    times = [observed.created_at, observed.active_at, observed.deployed_at]
-    idle = max(one for one in times if one is not None) + policy.soft_ttl
-    return min(max(idle, observed.extended_until or idle), _last_moment(observed, policy))
+def _until(observed: Observed, policy: lifecycle.Policy) -> datetime.datetime:
+    """When it goes if nothing happens. Traffic, which only the janitor sees, can make that later."""
+    return lifecycle.end(lifecycle.Facts(observed, lifecycle.Open()), policy)
 
 
 def _no_longer(observed: Observed, last: datetime.datetime) -> errors.Refused:
@@ -145,5 +135,5 @@ def _no_longer(observed: Observed, last: datetime.datetime) -> errors.Refused:
 def _note_if_cut(
     ctx: session.Session, observed: Observed, *, until: datetime.datetime | None, last: datetime.datetime
 ) -> None:
-    if until is not None and until >= last.replace(microsecond=0):
+    if until is not None and until >= last:
         ctx.notes.append(f"{observed.namespace} can't stay longer than that: the platform keeps none for longer")
