@@ -127,6 +127,7 @@ class Connection:
 
     def read(self, graphql: str, variables: Mapping[str, Any], *, deadline: float) -> Object:
         """A query that changes nothing, tried again until `deadline` (monotonic) where that may help."""
+        self._sign_in()  # has retries of its own, which must not multiply with these
         for attempt in range(ATTEMPTS):
             self._quota.wait(self.patience, deadline)
             try:
