@@ -4,7 +4,7 @@ from collections.abc import Iterator
 import pytest
 
 from k8s_ee_sandbox import cluster as sandboxes
-from tests.cluster import cli
+from tests.cluster import bare, cli
 from tests.conftest import Kubectl
 
 
@@ -23,4 +23,11 @@ def installed(runner: cli.Installed, tmp_path_factory: pytest.TempPathFactory) -
 def preview(installed: cli.Installed, tmp_path: pathlib.Path) -> Iterator[cli.Preview]:
     """One pull request with no environment yet, and no k8s-ee.yaml."""
     with cli.preview(installed, tmp_path) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def bare_cluster() -> Iterator[bare.Bare]:
+    """Without pods; up in seconds."""
+    with bare.up() as made:
         yield made
