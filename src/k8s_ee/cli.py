@@ -141,7 +141,7 @@ def logs(ctx: session.Session, component: str, lines: int) -> outcome.Outcome:
 
 
 @command("extend", options.FACTS, options.CLUSTER, options.PLATFORM, options.PROJECT)
-@click.argument("duration", type=options.Duration())
+@click.argument("duration", type=options.duration)
 def extend(ctx: session.Session, duration: datetime.timedelta, project: str) -> outcome.Outcome:
     """Let unused environments of an open pull request stay longer, for DURATION (24h, 3d) more."""
     from k8s_ee.commands import keeping as commands
@@ -150,7 +150,7 @@ def extend(ctx: session.Session, duration: datetime.timedelta, project: str) -> 
 
 
 @command("preserve", options.FACTS, options.CLUSTER, options.PLATFORM, options.PROJECT)
-@click.argument("duration", type=options.Duration(), required=False)
+@click.argument("duration", type=options.duration, required=False)
 def preserve(ctx: session.Session, duration: datetime.timedelta | None, project: str) -> outcome.Outcome:
     """Keep environments for DURATION (48h, 3d) from now, also when the pull request is closed.
 

@@ -23,19 +23,15 @@ from k8s_ee.commands import session
 Command = Callable[..., outcome.Outcome]
 
 
-class Duration(click.ParamType[datetime.timedelta]):
-    """`90m`, `24h`, `7d`: more than nothing, and less than time has."""
-
-    name = "duration"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime.timedelta:
-        found = re.fullmatch(r"([1-9][0-9]{0,4})(m|h|d)", value, re.ASCII) if isinstance(value, str) else None
-        if found is None:
-            self.fail(f"{value!r} is not a length of time: a number and m, h or d, as in 24h", param, ctx)
-        return datetime.timedelta(**{_UNITS[found[2]]: int(found[1])})
-
-
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+
+
+def duration(value: str) -> datetime.timedelta:
+    """`90m`, `24h`, `7d`. Raises BadParameter."""
+    found = re.fullmatch(r"([1-9][0-9]{0,4})(m|h|d)", value, re.ASCII)
+    if found is None:
+        raise click.BadParameter(f"{value!r} is not a length of time: a number and m, h or d, as in 24h")
+    return datetime.timedelta(**{_UNITS[found[2]]: int(found[1])})
 
 
 @dataclasses.dataclass

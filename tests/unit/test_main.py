@@ -156,3 +156,9 @@ def test_mistakes_in_a_config_name_the_environment_whose_comment_tells_of_them(f
     assert (outputs["namespace"], "bad.yaml:2:1: unknown key" in outputs["failure"]) == ("shop-pr-7", True)
     (folder / "worse.yaml").write_text("projectId: Not A Name\n")
     assert only_json(run(*asked, "worse.yaml", directory=folder).stdout)["outputs"]["namespace"] == ""
+
+
+@pytest.mark.parametrize("given", ["24", "0h", "-1h", "1.5h", "24 h", "٢h", "100000d", "h", ""])
+def test_a_length_of_time_is_a_number_and_a_unit(folder: pathlib.Path, given: str) -> None:
+    done = run("extend", "--pr", "7", "--repository-id", "1", "--", given, directory=folder)
+    assert (done.returncode, "as in 24h" in done.stderr) == (2, True), done.stderr
