@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import pathlib
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from k8s_ee import config, environment, errors, plan, pull_request, trust
+from k8s_ee import config, environment, errors, lifecycle, plan, pull_request, trust
 from k8s_ee.commands import build, builders
 from k8s_ee.config import checking, model, variables
 from tests.contract import schemas
@@ -30,7 +32,11 @@ def test_every_key_changes_some_manifest_decision_or_build_input(
     assert _effects(before, PLATFORM, tmp_path) != _effects(after, PLATFORM, tmp_path)
 
 
-NOT_PLANNED = {"ingress.address": "where a runner connects: commands/app.py hands it to the probe"}
+NOT_PLANNED = {
+    "ingress.address": "where a runner connects: commands/app.py hands it to the probe",
+    "lifecycle.preserveFor": "the length of a preserve: commands/keeping.py",
+    "lifecycle.preserveLimit": "how many: commands/keeping.py hands it to the slots",
+}
 
 
 @pytest.mark.parametrize("key", sorted(set(PLATFORM_CHANGES) - set(NOT_PLANNED)))
@@ -67,7 +73,32 @@ def _planned(wanted: model.Config, platform: model.Platform) -> list[Any]:
         [plan.database(target, one, platform, secret="s") for one in wanted.databases],
         _decided(wanted, platform),
         _refused(wanted, platform),
+        list(_lived(platform)),
     ]
+
+
+def _lived(platform: model.Platform) -> Iterator[Any]:
+    """What becomes of an environment, hour by hour, when it is left, preserved, stuck or unknown."""
+    born, day = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC), datetime.timedelta(days=1)
+    seen = environment.Observed(
+        namespace=environment.NamespaceName("a-pr-7"),
+        uid="u",
+        resource_version="1",
+        project=environment.ProjectId("a"),
+        number=7,
+        repository_id=1296269,
+        created_at=born,
+        terminating=False,
+        annotations={environment.UNKNOWN_SINCE: born.isoformat()},
+    )
+    preserved = dataclasses.replace(seen, annotations={environment.PRESERVED_UNTIL: (born + 2 * day).isoformat()})
+    stuck = dataclasses.replace(seen, terminating=True, terminating_since=born)
+    policy, unknown = platform.lifecycle, lifecycle.Unknown("")
+    for now in (born + datetime.timedelta(hours=hours, minutes=15) for hours in range(31 * 24)):
+        for one in (seen, preserved, stuck):
+            yield lifecycle.decide(lifecycle.Facts(one, lifecycle.Open()), policy, now)
+        yield lifecycle.decide(lifecycle.Facts(seen, unknown), policy, now)
+        yield lifecycle.alert_due(lifecycle.Facts(seen, unknown), policy, now)
 
 
 def _decided(wanted: model.Config, platform: model.Platform) -> Any:

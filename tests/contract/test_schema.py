@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import pathlib
 import re
 import subprocess
@@ -13,7 +14,7 @@ import jsonschema
 import pytest
 
 from k8s_ee import config
-from k8s_ee.config import checking, model
+from k8s_ee.config import checking, durations, model
 from tests.contract import schemas
 
 LEAVES = [(name, leaf) for name in ("k8s-ee", "platform") for leaf in schemas.leaves(name)]
@@ -70,6 +71,7 @@ def test_a_default_of_the_schema_is_the_default_of_the_model(name: str, leaf: sc
 
 def _default(name: str, path: str) -> Any:
     """What the model says of a key that nobody wrote, as the schema would write it."""
+    asked = path
     special = {"databases.postgresql": False, "databases.postgresql.enabled": True, "engineImages.postgresql": ""}
     if path in special:
         return special[path]
@@ -84,6 +86,9 @@ def _default(name: str, path: str) -> Any:
         found, path = model.EnvFrom(kind="secretRef", name="a"), path.rpartition(".")[2]
     for step in path.split("."):
         found = getattr(found, re.sub("[A-Z]", lambda match: f"_{match[0].lower()}", step))
+    if isinstance(found, datetime.timedelta):
+        text = next(rule.rule["default"] for where, rule in LEAVES if where == name and rule.path == asked)
+        return text if durations.parse(text) == found else found
     return list(found) if isinstance(found, tuple) else found
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from k8s_ee import environment
-from k8s_ee.config import model, quantities
+from k8s_ee.config import durations, model, quantities
 
 Values = Mapping[str, Any]
 
@@ -42,11 +42,17 @@ def platform(values: Values) -> model.Platform:
     return model.Platform(
         domain=values.get("domain", ""),
         ingress=model.PlatformIngress(**_fields(values.get("ingress", {}))),
+        lifecycle=_lifecycle(values.get("lifecycle", {})),
         engine_images={engine: image for engine, image in values.get("engineImages", {}).items() if image},
         **flat,
         **limits,
         **allowed,
     )
+
+
+def _lifecycle(values: Values) -> model.LifecyclePolicy:
+    given = {name: durations.parse(value) if isinstance(value, str) else value for name, value in values.items()}
+    return model.LifecyclePolicy(**_fields(given))
 
 
 def _fields(values: Values, *, only: tuple[str, ...] | None = None) -> dict[str, Any]:

@@ -6,10 +6,9 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Literal
 
-from k8s_ee import environment
-from k8s_ee import lifecycle as lifecycles
+from k8s_ee import environment, lifecycle
 
-LifecyclePolicy = lifecycles.Policy
+LifecyclePolicy = lifecycle.Policy
 
 
 @dataclasses.dataclass(frozen=True)

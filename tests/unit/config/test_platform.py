@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import datetime
 import textwrap
 
 import pytest
 
-from k8s_ee import config, errors
+from k8s_ee import config, errors, lifecycle
 from k8s_ee.config import model
 
 EVERYTHING = """\
@@ -24,6 +25,7 @@ storageClass: fast
 engineImages: {postgresql: "mirror.example.com/postgres:17"}
 limits: {cpu: 4, memory: 8Gi, storage: 20Gi}
 allowed: {ownerIds: [1, 2], repositoryIds: [3]}
+lifecycle: {sleepAfter: "off", softTtl: 90m, hardTtl: 14d, preserveLimit: 5}
 podSecurity: baseline
 metricsNamespace: observability
 clusterCidrs: [203.0.113.0/24, "2001:db8::/32"]
@@ -57,6 +59,12 @@ def test_every_key_has_its_place_in_the_model() -> None:
         max_storage="20Gi",
         allowed_owner_ids=(1, 2),
         allowed_repository_ids=(3,),
+        lifecycle=lifecycle.Policy(
+            sleep_after=None,
+            soft_ttl=datetime.timedelta(minutes=90),
+            hard_ttl=datetime.timedelta(days=14),
+            preserve_limit=5,
+        ),
         pod_security="baseline",
         metrics_namespace="observability",
         cluster_cidrs=("203.0.113.0/24", "2001:db8::/32"),
