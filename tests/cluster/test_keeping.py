@@ -20,6 +20,7 @@ from k8s_ee.cluster import slots as leases
 from k8s_ee.commands import keeping, session
 from k8s_ee_sandbox import artifacts, platform, progress
 from k8s_ee_sandbox import cluster as sandboxes
+from tests import conftest
 from tests.cluster import environments
 
 pytestmark = pytest.mark.cluster
@@ -267,3 +268,18 @@ def test_the_rights_of_a_workflow_suffice_for_all_of_it_and_not_for_another_leas
         lease = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": other, "spec": {}}
         with pytest.raises(errors.Refused, match="the slots they take"):
             ci.create(lease)
+
+
+def test_a_workflow_can_scale_nothing_outside_environments(
+    arena: Arena, kubectl: conftest.Kubectl, namespace: str
+) -> None:
+    kubectl("-n", namespace, "create", "deployment", "theirs", "--image=none", "--replicas=0")
+    key = settings.Connection(kubeconfig=str(platform.ci_kubeconfig(arena.sandbox)))
+    with pytest.raises(errors.Refused, match="only write inside environments"):
+        cluster.connect(key).write(
+            "PATCH",
+            f"/apis/apps/v1/namespaces/{namespace}/deployments/theirs/scale",
+            what="the scale",
+            body={"spec": {"replicas": 1}},
+            content_type="application/merge-patch+json",
+        )

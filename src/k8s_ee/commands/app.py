@@ -191,7 +191,9 @@ def _put_back(ctx: session.Session) -> None:
         "spec": {**current["spec"], "template": template},
     }
     apply(ctx, [deployment])
-    ctx.notes.append(f"commit {good[:7]} still serves; {ctx.target().head_sha[:7]} was taken back")
+    slept = ctx.observed is not None and sleeping.is_stopped(ctx.observed)
+    now = "starts again" if slept else "still serves"
+    ctx.notes.append(f"commit {good[:7]} {now}; {ctx.target().head_sha[:7]} was taken back")
 
 
 def _template_of(replica_sets: Sequence[Manifest], sha: str) -> Manifest | None:

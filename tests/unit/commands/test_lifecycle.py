@@ -132,12 +132,9 @@ def test_an_extension_whose_answer_got_lost_counts_once(world: World) -> None:
 @pytest.mark.parametrize("mark", ["cleanup_requested_at", "destroy_requested_at"])
 def test_what_is_being_destroyed_is_neither_extended_nor_preserved(world: World, mark: str) -> None:
     world.put(**{mark: text(CREATED)})
-    for act in (
-        lambda asking: keeping.extend(asking, duration=DAY),
-        lambda asking: keeping.preserve(asking, duration=DAY),
-    ):
+    for act in (keeping.extend, keeping.preserve):
         with pytest.raises(errors.Refused, match="being destroyed"):
-            act(world.session(now=CREATED + DAY))
+            act(world.session(now=CREATED + DAY), duration=DAY)
     assert not world.kube.listed(LEASES)
 
 
