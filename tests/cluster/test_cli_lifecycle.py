@@ -43,6 +43,7 @@ def test_asleep_nothing_runs_and_awake_every_row_is_there(preview: cli.Preview, 
     assert (asleep.code, asleep.outcome["state"], running(preview)) == (0, "sleeping", ""), asleep.said
     assert json.loads(annotations(preview)[environment.REPLICAS]) == {"Deployment/app": 1, "StatefulSet/postgresql": 1}
     assert "is asleep" in preview.comment(server)
+    assert preview.run("status", "--output", "json").outcome["data"]["environments"][0]["state"] == "asleep"
     assert preview.run("sleep", sha=sha).code == 0, "again"
 
     awake = preview.start("wake", "--output", "json", sha=sha, **event).end()

@@ -61,9 +61,10 @@ def _row(one: environment.Observed) -> dict[str, Any]:
         "namespace": one.namespace,
         "repository": one.repository,
         "pr": one.number,
-        "state": "terminating" if one.terminating else "live",
+        "state": "terminating" if one.terminating else "asleep" if one.asleep_since else "live",
         "commit": one.head_sha,
         "url": one.url,
         "created": one.created_at.isoformat(),
         "deployed": one.annotations.get(environment.DEPLOYED_AT, ""),
+        "preserved": one.annotations.get(environment.PRESERVED_UNTIL, ""),
     }
