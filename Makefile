@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long check bench clean docs
+.PHONY: help demo test test-long check bench mutants clean docs
 
 UV := $(shell scripts/bootstrap --path)
 RUN := $(UV) run --locked
@@ -27,6 +27,9 @@ check: $(UV) ## formats, types, layers, workflows, charts, schemas
 
 bench: $(UV) ## compare with how it is usually done, ratios from one run
 	@$(RUN) python -m tests.bench
+
+mutants: $(UV) ## change lifecycle.py in every small way, list the changes that no test notices
+	@$(RUN) python -m scripts.mutants
 
 docs: $(UV) ## write the generated parts of docs/ again
 	@$(RUN) python -m scripts.docs
