@@ -21,7 +21,7 @@ def text(when: datetime.datetime) -> str:
     return when.isoformat(timespec="seconds")
 
 
-def observed(since: datetime.datetime | None = None, **notes: datetime.datetime | str) -> environment.Observed:
+def observed(since: datetime.datetime | None = None, /, **notes: datetime.datetime | str) -> environment.Observed:
     keys = {f"k8s-ee/{name.replace('_', '-')}": v if isinstance(v, str) else text(v) for name, v in notes.items()}
     return environment.Observed(
         namespace=environment.NamespaceName("a-pr-1"),
@@ -41,6 +41,7 @@ def decide(
     state: lifecycle.PullRequestState,
     now: datetime.datetime,
     policy: lifecycle.Policy = NO_SLEEP,
+    /,
     **notes: datetime.datetime | str,
 ) -> lifecycle.Decision:
     return lifecycle.decide(lifecycle.Facts(observed(**notes), state), policy, now)
@@ -50,6 +51,7 @@ def kind(
     state: lifecycle.PullRequestState,
     now: datetime.datetime,
     policy: lifecycle.Policy = NO_SLEEP,
+    /,
     **notes: datetime.datetime | str,
 ) -> str:
     return decide(state, now, policy, **notes).kind
@@ -73,7 +75,7 @@ def test_the_defaults_are_the_ones_in_the_docs() -> None:
 
 
 def test_one_that_is_being_deleted_is_left_alone_until_it_is_stuck() -> None:
-    one = dataclasses.replace(observed(since=BORN, destroy_requested_at=BORN), terminating=True)
+    one = dataclasses.replace(observed(BORN, destroy_requested_at=BORN), terminating=True)
     facts = lifecycle.Facts(one, CLOSED)
     left = lifecycle.decide(facts, POLICY, BORN + POLICY.stuck_after)
     assert left == lifecycle.Decision("leave", "it is being deleted")

@@ -280,7 +280,7 @@ def _live(examples: int, steps: int) -> None:
         database=None,
         suppress_health_check=list(hypothesis.HealthCheck),
     )
-    stateful.run_state_machine_as_test(World, settings=found)  # type: ignore[no-untyped-call]
+    stateful.run_state_machine_as_test(World, settings=found)
 
 
 def test_whatever_happens_nothing_is_left_and_nothing_goes_unwarned() -> None:
