@@ -23,6 +23,8 @@ Manifest = dict[str, Any]
 Progress = Callable[[str], None]
 
 _REMAINING = "NamespaceContentRemaining"
+_ALWAYS = ("persistentvolumeclaims.", "pods.")
+"""Looked at even if no condition names them: none does while pods are left, which go before everything else."""
 _NATIVE = re.compile(r"[^/]*|([^/]*\.)?(kubernetes|k8s)\.io/.*", re.ASCII)
 """Finalizers that Kubernetes itself serves, and those of no domain: nobody's controller is gone for these."""
 _NAMED = 5
@@ -40,7 +42,10 @@ class Orphan:
 
 @dataclasses.dataclass(frozen=True)
 class Holder:
-    """An object that is being deleted and can't go before its finalizers do. `resource` as in "widgets.example.com"."""
+    """An object that is being deleted and is still there. `resource` as in "widgets.example.com".
+
+    Without `finalizers` it is a pod that its node has not ended yet.
+    """
 
     resource: str
     name: str
@@ -50,6 +55,8 @@ class Holder:
     finalizers: tuple[str, ...]
 
     def __str__(self) -> str:
+        if not self.finalizers:
+            return f"{self.resource}/{self.name} has not ended yet"
         return f"{self.resource}/{self.name} is held by finalizer {', '.join(self.finalizers)}"
 
 
@@ -90,7 +97,7 @@ def unstick(
 
 
 def holders(cluster: client.Cluster, namespace: Manifest) -> tuple[Holder, ...]:
-    """Objects with finalizers, of the resources that the namespace's conditions say are left."""
+    """What is being deleted and still there, of pods, claims and the resources that the conditions say are left."""
     name = namespace["metadata"]["name"]
     found = [functools.partial(_holders_of, cluster, one, name) for one in _remaining(namespace)]
     return tuple(holder for some in pool.side_by_side(found) for holder in some)
@@ -99,7 +106,9 @@ def holders(cluster: client.Cluster, namespace: Manifest) -> tuple[Holder, ...]:
 def _remaining(namespace: Manifest) -> list[str]:
     conditions = (namespace.get("status") or {}).get("conditions") or []
     texts = [c.get("message", "") for c in conditions if c.get("type") == _REMAINING and c.get("status") == "True"]
-    return sorted({match[1] for text in texts for match in re.finditer(r"([a-z0-9.-]+) has \d+ resource", text)})
+    return sorted(
+        {*_ALWAYS, *(match[1] for text in texts for match in re.finditer(r"([a-z0-9.-]+) has \d+ resource", text))}
+    )
 
 
 def _holders_of(cluster: client.Cluster, resource: str, namespace: str) -> list[Holder]:
@@ -108,7 +117,7 @@ def _holders_of(cluster: client.Cluster, resource: str, namespace: str) -> list[
     with contextlib.suppress(errors.K8sEEError):
         kind = kinds.Kind(plural, _version(cluster, group), plural)
         items = cluster.metadata(kind.path(namespace=namespace), what=f"the {plural} of {namespace}")
-        return [_holder(resource.rstrip("."), kind, item["metadata"]) for item in items if _held(item)]
+        return [_holder(resource.rstrip("."), kind, item["metadata"]) for item in items if _held(plural, item)]
     return []
 
 
@@ -117,8 +126,8 @@ def _version(cluster: client.Cluster, group: str) -> str:
     return cluster.preferred_version(group) if group else "v1"
 
 
-def _held(item: Manifest) -> bool:
-    return bool(item["metadata"].get("finalizers")) and "deletionTimestamp" in item["metadata"]
+def _held(plural: str, item: Manifest) -> bool:
+    return "deletionTimestamp" in item["metadata"] and (plural == "pods" or bool(item["metadata"].get("finalizers")))
 
 
 def _holder(resource: str, kind: kinds.Kind, metadata: Manifest) -> Holder:
@@ -128,7 +137,7 @@ def _holder(resource: str, kind: kinds.Kind, metadata: Manifest) -> Holder:
         path=kind.path(metadata["name"], namespace=metadata["namespace"]),
         uid=metadata["uid"],
         resource_version=metadata["resourceVersion"],
-        finalizers=tuple(metadata["finalizers"]),
+        finalizers=tuple(metadata.get("finalizers") or ()),
     )
 
 

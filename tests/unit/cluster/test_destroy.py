@@ -178,3 +178,34 @@ def test_a_page_that_is_missing_from_the_list_is_an_error(kube: wire.Kube, api: 
     kube.fail("GET", NS, 500, times=9)
     with pytest.raises(errors.ClusterUnavailable):
         cluster.environments(api)
+
+
+def requests_of(kube: wire.Kube) -> list[tuple[str, str]]:
+    return [(seen.method, seen.path) for seen in kube.seen]
+
+
+def test_an_empty_one_costs_two_requests_when_it_was_surveyed(
+    kube: wire.Kube, api: cluster.Cluster, observed: environment.Observed
+) -> None:
+    known = cluster.destroy.survey(api)
+    before = len(kube.seen)
+    cluster.destroy.begin(api, observed, quiet, known=known)
+    assert requests_of(kube)[before:] == [("PATCH", f"{NS}/shop-pr-7"), ("DELETE", f"{NS}/shop-pr-7")]
+
+
+def test_of_a_surveyed_one_only_what_is_there_is_removed(
+    kube: wire.Kube, api: cluster.Cluster, observed: environment.Observed
+) -> None:
+    deployments = "/apis/apps/v1/namespaces/shop-pr-7/deployments"
+    kube.put(deployments, {"metadata": {"name": "app", "namespace": "shop-pr-7"}})
+    kube.put(CLAIMS, {"metadata": {"name": "data", "uid": "c", "namespace": "shop-pr-7"}})
+    kube.put(VOLUMES, volume("pv-1", claim="c"))
+    known = cluster.destroy.Survey(
+        kinds={"shop-pr-7": frozenset({"Deployment", "PersistentVolumeClaim"})},
+        claims={"shop-pr-7": tuple(kube.listed(CLAIMS))},
+        volumes={"shop-pr-7": ("pv-1",)},
+    )
+    begun = cluster.destroy.begin(api, observed, quiet, known=known)
+    assert begun.volumes == ("pv-1",)
+    removed = [seen.path.rsplit("/", 1)[1] for seen in kube.writes if seen.method == "DELETE"]
+    assert removed == ["deployments", "pods", "shop-pr-7", "data"]
