@@ -9,7 +9,8 @@ set -- "$(($(date +%s) + ${1:-0}))" --no-psqlrc --quiet --no-align --tuples-only
     --command 'select 1' --username "$(cat "$CREDENTIALS/PGUSER")" --dbname "$(cat "$CREDENTIALS/PGDATABASE")"
 end=$1
 shift
-until psql "$@"; do
+# While the database is being prepared there is nothing to ask, and asking would take time from it.
+until [ -s "$PGDATA/postmaster.pid" ] && psql "$@"; do
     [ "$(date +%s)" -lt "$end" ] || exit 1
     sleep 0.1
 done
