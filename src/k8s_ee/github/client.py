@@ -34,6 +34,10 @@ class GitHub:
         """Writes or rewrites the one comment that starts with `marker`; its id."""
         return comments.upsert(self._api, number, marker=marker, body=body, comment_id=comment_id)
 
+    def comments(self, number: int, marker: str) -> tuple[str, ...]:
+        """Our own on this pull request that start with `marker`, as they are now."""
+        return tuple(str(one["body"]) for one in comments.ours(self._api, number, marker=marker))
+
     def deployment(self, number: int, *, namespace: str, sha: str) -> int:
         """Id of the Deployment of this commit, made if there is none yet."""
         return deployments.create(self._api, number, namespace=namespace, sha=sha)

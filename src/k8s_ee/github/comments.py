@@ -31,13 +31,15 @@ def _known(api: rest.Api, number: int, *, marker: str, comment_id: int | None) -
     return found if here and _starts(found, marker) else None
 
 
-def _find(api: rest.Api, number: int, *, marker: str) -> rest.Object | None:
-    """The oldest of ours. Anybody can write our marker into a comment, nobody can write it under our name."""
+def ours(api: rest.Api, number: int, *, marker: str) -> list[rest.Object]:
+    """Oldest first. Anybody can write our marker into a comment, nobody can write it under our name."""
     marked = [one for one in api.get_all(f"{api.repository}/issues/{number}/comments") if _starts(one, marker)]
-    if not marked:
-        return None
-    ours = _names(api)
-    return next((one for one in marked if (one.get("user") or {}).get("login") in ours), None)
+    names = _names(api) if marked else set()
+    return [one for one in marked if (one.get("user") or {}).get("login") in names]
+
+
+def _find(api: rest.Api, number: int, *, marker: str) -> rest.Object | None:
+    return next(iter(ours(api, number, marker=marker)), None)
 
 
 def _starts(comment: rest.Object, marker: str) -> bool:
