@@ -13,11 +13,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
+from collections.abc import Iterable
 from typing import Any
 
 from k8s_ee import outcome, quoting, settings, staying, terminal
 
 COMMENT_CHARACTERS = 65_536
+MARKER = "<!-- k8s-ee:"
+_GONE = "🧹"
 _EVIDENCE_IN_COMMENT = 16_000
 _EVIDENCE_IN_SUMMARY = 200_000
 
@@ -53,7 +57,13 @@ def facts(given: settings.Settings, **more: str) -> Facts:
 
 def marker(namespace: str) -> str:
     """The first line of the comment, by which it is found again."""
-    return f"<!-- k8s-ee:{namespace} -->"
+    return f"{MARKER}{namespace} -->"
+
+
+def still_there(comments: Iterable[str]) -> tuple[str, ...]:
+    """The namespaces of those of our comments that do not say yet that the environment is gone."""
+    told = (re.match(rf"{MARKER}([a-z0-9-]+) -->\n### (.?)", body) for body in comments)
+    return tuple(found[1] for found in told if found and found[2] != _GONE)
 
 
 def comment(result: outcome.Outcome, known: Facts) -> str:
@@ -114,7 +124,7 @@ def _page(result: outcome.Outcome, known: Facts, *, evidence: int) -> str:
 def _title(result: outcome.Outcome, known: Facts) -> str:
     name = quoting.code(_namespace(result, known))
     if not name and result.state in {"destroyed", "failed"}:
-        return "🧹 There was nothing to clean up" if result.state == "destroyed" else f"❌ {_what(result)} failed"
+        return f"{_GONE} There was nothing to clean up" if result.state == "destroyed" else f"❌ {_what(result)} failed"
     name = name or quoting.code(result.command)
     if result.state in staying.STATES:
         return staying.TITLES[result.state].format(name=name)
@@ -122,7 +132,7 @@ def _title(result: outcome.Outcome, known: Facts) -> str:
         "deploying": f"⏳ Preview {name} is being deployed",
         "ready": f"✅ Preview {name} is ready",
         "failed": f"❌ Preview {name}: {_what(result)} failed",
-        "destroyed": f"🧹 Preview {name} is gone",
+        "destroyed": f"{_GONE} Preview {name} is gone",
         "skipped": f"⏭️ Preview {name}: nothing done",
         "valid": "✅ The configuration is valid",
         "planned": f"📝 Plan for {name}: nothing was changed",
@@ -148,7 +158,7 @@ def _state(result: outcome.Outcome, known: Facts) -> list[str]:
     if result.state == "failed":
         return [_both_commits(result, known)]
     if result.state == "destroyed":
-        return [_destroyed(result)]
+        return [_destroyed(result, _namespace(result, known))]
     return _staying(result, known) if result.state in staying.STATES else []
 
 
@@ -174,11 +184,13 @@ def _both_commits(result: outcome.Outcome, known: Facts) -> str:
     return f"{failed} Commit {_commit(result.serving_sha, known)} still serves at {_link(target.url)}."
 
 
-def _destroyed(result: outcome.Outcome) -> str:
+def _destroyed(result: outcome.Outcome, namespace: str) -> str:
     try:
         gone = json.loads(result.outputs.get("deleted", "[]"))
     except ValueError:
         gone = []
+    if namespace and not {*namespace.split()} & {*gone}:
+        return "It was gone already when this run looked for it."
     names = ", ".join(quoting.code(str(one)) for one in gone)
     return f"Deleted, and seen to be gone with all its volumes: {names}." if names else ""
 

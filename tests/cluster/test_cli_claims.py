@@ -77,6 +77,24 @@ def test_what_a_cleanup_left_behind_is_in_the_comment_and_in_the_outputs(
         preview.kubectl("patch", "configmap", "held", "--type=merge", "-p", '{"metadata": {"finalizers": []}}')
 
 
+def test_an_environment_that_was_deleted_by_hand_is_said_to_be_gone_when_its_pull_request_closes(
+    preview: cli.Preview, server: github.Server, image: str
+) -> None:
+    preview.configure(cli.small())
+    sha = cli.commit()
+    preview.up(sha=sha, image=image, **preview.pushed(server, sha))
+    assert "is ready" in preview.comment(server)
+    preview.kubectl("delete", "namespace", preview.namespace, "--wait")
+    run = preview.pushed(server, sha)
+    preview.close(server)
+    done = preview.start("cleanup", sha=sha, **run).end()
+    assert done.code == 0, done.said
+    comment = preview.comment(server)
+    assert "was gone already" in comment
+    preview.start("cleanup", sha=sha, **run).end()
+    assert preview.comment(server) == comment
+
+
 def test_a_password_that_an_app_prints_is_in_no_log_that_is_shown(preview: cli.Preview, image: str) -> None:
     says = "import os, sys\nprint('it is', os.environ['PGPASSWORD'], flush=True)\nsys.exit('and that was wrong')"
     preview.configure({**cli.small(), "databases": {"postgresql": {"storage": "64Mi"}}})

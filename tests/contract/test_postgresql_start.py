@@ -56,6 +56,43 @@ def test_a_password_is_needed_over_the_network_and_the_administrator_is_not_let_
             assert done.returncode != 0
 
 
+def test_quotes_and_backslashes_in_names_and_password_are_taken_as_they_are(database: postgres.Database) -> None:
+    login = {"PGUSER": "o'\"x\\", "PGDATABASE": 'd"b; --', "PGPASSWORD": "p'';\\ $(id)"}
+    for key, value in login.items():
+        (database.folder / "credentials" / key).write_text(value)
+    with database.running():
+        command = database.inside("psql", "-XAt", "-h", "127.0.0.1", "-c", "SELECT current_user, current_database()")
+        done = subprocess.run(
+            command, env=database.env | login, capture_output=True, text=True, timeout=postgres.PATIENCE, check=False
+        )
+        assert done.stdout.strip() == f"{login['PGUSER']}|{login['PGDATABASE']}", done.stderr
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [("PGPASSWORD", "secret-1\nsecret-2", "must not contain a line break"), ("PGUSER", "postgres", "can't be made")],
+)
+def test_a_login_that_can_not_be_made_is_said_without_the_password_and_leaves_no_database(
+    database: postgres.Database, key: str, value: str, said: str
+) -> None:
+    (database.folder / "credentials" / key).write_text(value)
+    log = database.refused()
+    assert said in log
+    assert postgres.PASSWORD not in log
+    assert "secret" not in log
+    assert not (database.volume / "pgdata").exists()
+
+
+def test_the_question_whether_it_is_ready_can_wait_for_the_answer(database: postgres.Database) -> None:
+    process = database.popen("start.sh")
+    try:
+        command = database.inside("sh", str(database.scripts / "ready.sh"), "30")
+        asked = subprocess.run(command, env=database.env, capture_output=True, timeout=postgres.PATIENCE, check=False)
+        assert asked.returncode == 0
+    finally:
+        postgres.kill(process)
+
+
 def test_being_told_to_stop_it_stops_at_once_although_somebody_is_connected(prepared: postgres.Database) -> None:
     with prepared.running() as process:
         env = prepared.env | {"PGPASSWORD": postgres.PASSWORD}

@@ -22,25 +22,40 @@ check_versions() {
         fail "version $WANTED_VERSION of PostgreSQL is asked for, but the image has $have"
 }
 
-# The only connection there is while preparing: a socket inside this container, as whoever is named.
-query() { psql --no-psqlrc --quiet --output /dev/null --set ON_ERROR_STOP=1 --host "$SOCKETS" "$@"; }
+quoted() { printf '%s%s%s' "$1" "$(sed "s/$1/$1$1/g" "$CREDENTIALS/$2")" "$1"; }
 
+# Without a server there is nobody who could connect too early, and a second server start is saved.
 create_app() {
-    # psql reads the Secret itself: a password on a command line can be read by every process.
-    query --username postgres --dbname postgres <<'SQL'
-\set user `cat "$CREDENTIALS/PGUSER"`
-\set database `cat "$CREDENTIALS/PGDATABASE"`
-\set password `cat "$CREDENTIALS/PGPASSWORD"`
-CREATE ROLE :"user" LOGIN PASSWORD :'password';
-CREATE DATABASE :"database" OWNER :"user";
+    # A statement ends with its line. One that fails is not logged: it may have the password.
+    [ "$(cat "$CREDENTIALS/PGUSER" "$CREDENTIALS/PGDATABASE" "$CREDENTIALS/PGPASSWORD" | wc -l)" -eq 0 ] ||
+        fail "PGUSER, PGDATABASE and PGPASSWORD must not contain a line break"
+    postgres --single -D "$init" -c fsync=off -c exit_on_error=on -c log_min_error_statement=panic \
+        -c log_checkpoints=off postgres >/dev/null <<SQL || fail "the app's user and database can't be made"
+CREATE ROLE $(quoted '"' PGUSER) LOGIN PASSWORD $(quoted "'" PGPASSWORD);
+CREATE DATABASE $(quoted '"' PGDATABASE) OWNER $(quoted '"' PGUSER);
 SQL
 }
 
+# The only connection there is meanwhile: a socket inside this container, as the app's own user.
+query() {
+    psql --no-psqlrc --quiet --output /dev/null --set ON_ERROR_STOP=1 --host "$SOCKETS" \
+        --username "$(cat "$CREDENTIALS/PGUSER")" --dbname "$(cat "$CREDENTIALS/PGDATABASE")" "$@"
+}
+
 bootstrap() {
-    [ -s "$SCRIPTS/bootstrap.sql" ] || return 0
-    query --username "$(cat "$CREDENTIALS/PGUSER")" --dbname "$(cat "$CREDENTIALS/PGDATABASE")" \
-        --file "$SCRIPTS/bootstrap.sql" ||
+    echo "local all all trust" >"$SOCKETS/init_hba.conf"
+    postgres -D "$init" -c hba_file="$SOCKETS/init_hba.conf" -c listen_addresses= \
+        -c unix_socket_directories="$SOCKETS" -c fsync=off &
+    server=$!
+    until query --command 'select 1' 2>/dev/null; do
+        kill -0 "$server" 2>/dev/null || fail "PostgreSQL stopped while its database was being prepared"
+        sleep 0.1
+    done
+    query --file "$SCRIPTS/bootstrap.sql" ||
         fail "the bootstrap SQL failed; the database is made anew at the next start, with the SQL as it is then"
+    kill -INT "$server"
+    wait "$server"
+    rm "$SOCKETS/init_hba.conf"
 }
 
 prepare() {
@@ -48,20 +63,8 @@ prepare() {
     rm -rf "$init"
     initdb --pgdata "$init" --username postgres --encoding UTF8 --locale C.UTF-8 \
         --auth-local peer --auth-host scram-sha-256 --no-sync >/dev/null
-    echo "local all all trust" >"$SOCKETS/init_hba.conf"
-    # Statements that fail are not logged: one of them has the password.
-    postgres -D "$init" -c hba_file="$SOCKETS/init_hba.conf" -c listen_addresses= \
-        -c unix_socket_directories="$SOCKETS" -c fsync=off -c log_min_error_statement=panic &
-    server=$!
-    until query --username postgres --dbname postgres --command 'select 1' 2>/dev/null; do
-        kill -0 "$server" 2>/dev/null || fail "PostgreSQL stopped while its database was being prepared"
-        sleep 0.1
-    done
     create_app
-    bootstrap
-    kill -INT "$server"
-    wait "$server"
-    rm "$SOCKETS/init_hba.conf"
+    [ ! -s "$SCRIPTS/bootstrap.sql" ] || bootstrap
     initdb --pgdata "$init" --sync-only >/dev/null 2>&1
     mv "$init" "$PGDATA"
     sync "$(dirname "$PGDATA")"

@@ -84,12 +84,7 @@ def build(
             scratch=pathlib.Path(scratch),
             say=progress,
         )
-        built = builder.build(request)
-    if not DIGEST.fullmatch(built.digest):
-        raise errors.Unavailable(
-            f"{builder.name} gave no digest for {destination.reference}",
-            hint="its last lines say more: older versions of buildah end like this, and well, when a push fails",
-        )
+        built = _built(builder, request)
     return outcome.Outcome(
         command="build",
         state="built",
@@ -97,6 +92,16 @@ def build(
         data={"builder": builder.name},
         notes=notes(config, built.variants),
     )
+
+
+def _built(builder: builders.Builder, request: builders.Request) -> builders.Built:
+    built = builder.build(request)
+    if not DIGEST.fullmatch(built.digest):
+        raise errors.Unavailable(
+            f"{builder.name} gave no digest for {request.destination.reference}",
+            hint="its last lines say more: older versions of buildah end like this, and well, when a push fails",
+        )
+    return built
 
 
 def notes(config: model.Config, variants: tuple[builders.Variant, ...]) -> tuple[str, ...]:

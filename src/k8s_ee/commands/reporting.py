@@ -105,7 +105,7 @@ def _tell_github(ctx: session.Session, result: outcome.Outcome, known: report.Fa
 
 
 def _comment(ctx: session.Session, github: githubs.GitHub, result: outcome.Outcome, known: report.Facts) -> None:
-    for namespace in known.namespace.split():
+    for namespace in (*known.namespace.split(), *_gone_before(ctx, github, result, known)):
         body = report.comment(result, dataclasses.replace(known, namespace=namespace))
         remembered = ctx.observed.annotations.get(environment.COMMENT_ID, "") if ctx.observed else ""
         written = github.upsert_comment(
@@ -117,6 +117,16 @@ def _comment(ctx: session.Session, github: githubs.GitHub, result: outcome.Outco
         if ctx.observed and result.state != "destroyed" and str(written) != remembered:
             changes = {environment.COMMENT_ID: str(written)}
             ctx.observed = ctx.cluster.annotate(namespace, ctx.observed.uid, changes)
+
+
+def _gone_before(
+    ctx: session.Session, github: githubs.GitHub, result: outcome.Outcome, known: report.Facts
+) -> tuple[str, ...]:
+    """What a cleanup of the whole pull request found gone already, as deleted by hand, and no comment says so yet."""
+    if result.state != "destroyed" or result.environment or result.data.get("project"):
+        return ()
+    told = github.comments(ctx.settings.number, report.MARKER)
+    return tuple(one for one in report.still_there(told) if one not in known.namespace.split())
 
 
 def _deployment(ctx: session.Session, github: githubs.GitHub, result: outcome.Outcome, known: report.Facts) -> None:

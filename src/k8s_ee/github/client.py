@@ -93,6 +93,12 @@ class GitHub:
             self._api, number, marker=marker, body=body, comment_id=comment_id, authors=self._authors
         )
 
+    def comments(self, number: int, marker: str) -> tuple[str, ...]:
+        """Our own on this pull request that start with `marker`, as they are now."""
+        return tuple(
+            str(one["body"]) for one in comments.marked(self._api, number, marker=marker, authors=self._authors)
+        )
+
     def deployment(self, number: int, *, namespace: str, sha: str) -> int:
         """Id of the Deployment of this commit, made if there is none yet."""
         return deployments.create(self._api, number, namespace=namespace, sha=sha)

@@ -46,16 +46,18 @@ def _known(api: rest.Api, number: int, *, marker: str, comment_id: int | None) -
     return found if here and _starts(found, marker) else None
 
 
+def marked(api: rest.Api, number: int, *, marker: str, authors: Collection[str] = ()) -> list[rest.Object]:
+    """Our own, else those of `authors`, oldest first. Anybody can write our marker, nobody under those names."""
+    found = [one for one in api.get_all(f"{api.repository}/issues/{number}/comments") if _starts(one, marker)]
+    for names in (_ours(api) if found else set(), set(authors)):
+        mine = [one for one in found if (one.get("user") or {}).get("login") in names]
+        if mine:
+            return mine
+    return []
+
+
 def _find(api: rest.Api, number: int, *, marker: str, authors: Collection[str]) -> rest.Object | None:
-    """The oldest of our own, else of `authors`. Anybody can write our marker, nobody can write it under those names."""
-    marked = [one for one in api.get_all(f"{api.repository}/issues/{number}/comments") if _starts(one, marker)]
-    if not marked:
-        return None
-    for names in (_ours(api), set(authors)):
-        for one in marked:
-            if (one.get("user") or {}).get("login") in names:
-                return one
-    return None
+    return next(iter(marked(api, number, marker=marker, authors=authors)), None)
 
 
 def _starts(comment: rest.Object, marker: str) -> bool:

@@ -230,6 +230,15 @@ def test_the_report_of_other_jobs_does_not_say_that_it_failed_itself() -> None:
     )
 
 
+def test_of_our_comments_those_that_do_not_say_that_it_is_gone_are_named() -> None:
+    known = report.Facts(namespace="shop-pr-7")
+    gone = report.comment(outcome.Outcome(command="cleanup", state="destroyed"), known)
+    failed = report.comment(outcome.Outcome(command="up", state="failed"), known)
+    assert "It was gone already when this run looked for it." in gone
+    assert report.still_there([gone, "hello", f"{report.MARKER}../x -->\n### y"]) == ()
+    assert report.still_there([failed, failed.replace("shop-pr-7", "blog-pr-7")]) == ("shop-pr-7", "blog-pr-7")
+
+
 def test_a_cleanup_of_nothing_does_not_say_that_something_is_gone() -> None:
     title, *_ = report.summary(outcome.Outcome(command="cleanup", state="destroyed")).splitlines()
     assert title == "### 🧹 There was nothing to clean up"
