@@ -34,6 +34,17 @@ def duration(value: str) -> datetime.timedelta:
     return datetime.timedelta(**{_UNITS[found[2]]: int(found[1])})
 
 
+def moment(value: str) -> datetime.datetime:
+    """Raises BadParameter."""
+    try:
+        found: datetime.datetime | None = datetime.datetime.fromisoformat(value)
+    except ValueError:
+        found = None
+    if found is None or found.tzinfo is None:
+        raise click.BadParameter(f"{value!r} is not a time as in 2026-01-31T12:00:00+00:00")
+    return found
+
+
 @dataclasses.dataclass
 class Run:
     """What outlives the parsing: how to print the outcome, and the session whose journal a failure is reported from."""

@@ -24,6 +24,8 @@ State = Literal[
     "sleeping",
     "awake",
     "expiring",
+    "lapsing",
+    "swept",
 ]
 
 

@@ -33,7 +33,9 @@ def test_every_key_changes_some_manifest_decision_or_build_input(
 
 
 NOT_PLANNED = {
+    "commentAuthors": "whose comment is ours: commands/janitor.py hands them to the GitHub client",
     "ingress.address": "where a runner connects: commands/app.py hands it to the probe",
+    "lifecycle.orphanedFinalizers": "what cluster/unstick.py may take off",
     "lifecycle.preserveFor": "the length of a preserve: commands/keeping.py",
     "lifecycle.preserveLimit": "how many: commands/keeping.py hands it to the slots",
 }

@@ -154,3 +154,4 @@ class Platform:
     cluster_cidrs: tuple[str, ...] = ()
     priority_class: str = "k8s-ee-preview"
     lifecycle: LifecyclePolicy = dataclasses.field(default_factory=LifecyclePolicy)
+    comment_authors: tuple[str, ...] = ("github-actions[bot]",)

@@ -1,0 +1,280 @@
+"""janitor: one pass over all environments. The authority on what stays, however many events got lost.
+
+One LIST, one question to GitHub for each hundred, one decision for each; what is to be deleted is asked about once
+more. Then it acts, side by side, and waits once for all that are on their way out.
+"""
+
+from __future__ import annotations
+
+import collections
+import functools
+import pathlib
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from k8s_ee import cluster, environment, errors, exporting, github, lifecycle, metrics, outcome, sweeping
+from k8s_ee.cluster import destroy, leases, pool, preserving
+from k8s_ee.commands import janitor_acts as acts
+from k8s_ee.commands import janitor_judging as judging
+from k8s_ee.commands import janitor_telling as telling
+from k8s_ee.commands import session
+
+LEASE = "janitor"
+
+_WORTH_A_SURVEY = 4
+_END_SECONDS = 60.0
+_END_SECONDS_EACH = 0.5
+_SPARE_SECONDS = 15.0
+_EVIDENCE = 20
+
+
+def janitor(
+    ctx: session.Session, *, lease: bool | None = None, metrics_file: pathlib.Path | None = None, pushgateway: str = ""
+) -> outcome.Outcome:
+    """The Outcome's failure has exit code 4 when something failed, else 5 when something is unknown.
+
+    Raises what reading the platform's settings, the Lease and the list of environments does: nothing was done then.
+    """
+    started = time.monotonic()
+    if not (ctx.settings.is_actions if lease is None else not lease):
+        taken = leases.take(ctx.cluster, namespace=ctx.platform.namespace, name=LEASE, holder=leases.identity())
+        if isinstance(taken, leases.Elsewhere):
+            ctx.notes.append(f"another janitor is at work ({taken.holder}): nothing was done")
+            return ctx.result("janitor", "skipped")
+        with taken:
+            turn = _turn(ctx, held=taken.still_held)
+            results = _pass(turn)
+    else:
+        turn = _turn(ctx, held=lambda: True)
+        results = _pass(turn)
+    _note(turn, results)
+    _export(turn, results, file=metrics_file, address=pushgateway, seconds=time.monotonic() - started)
+    return _outcome(turn, results)
+
+
+def _turn(ctx: session.Session, *, held: Callable[[], bool]) -> judging.Turn:
+    ctx.github = github.GitHub(ctx.settings, authors=ctx.platform.comment_authors)
+    return judging.Turn(
+        ctx=ctx,
+        github=ctx.github,
+        policy=ctx.platform.lifecycle,
+        home=ctx.platform.namespace,
+        held=held,
+    )
+
+
+def _pass(turn: judging.Turn) -> list[acts.Result]:
+    ctx = turn.ctx
+    with ctx.phase("list"):
+        everything = cluster.environments(ctx.cluster)
+    with ctx.phase("decide"):
+        judged = judging.confirmed(turn, judging.cases(turn, [one for one in everything if _is_ours(turn, one)]))
+    if ctx.options.dry_run:
+        return [acts.Result(one, "kept") for one in judged]
+    try:
+        with ctx.phase("act"):
+            results = _act(turn, judged)
+        with ctx.phase("finish"):
+            return _finish(turn, results)
+    except BaseException:
+        turn.stopped.set()  # Those that wait for their turn are left as they are.
+        raise
+    finally:
+        _tidy(turn, everything)
+
+
+def _is_ours(turn: judging.Turn, one: environment.Observed) -> bool:
+    """In a workflow the token says whose; elsewhere all, or those of one repository."""
+    given = turn.ctx.settings
+    named = given.is_actions or not given.repository or one.repository.casefold() == given.repository.casefold()
+    return named and turn.github.covers(one.repository_id)
+
+
+def _act(turn: judging.Turn, judged: Sequence[judging.Case]) -> list[acts.Result]:
+    """The ends first: each of them takes seconds that need nobody."""
+    order = sorted(judged, key=lambda one: one.decision.kind != "delete")
+    known = _survey(turn, sum(one.decision.kind == "delete" for one in order))
+    return pool.side_by_side([functools.partial(acts.handle, turn, one, known) for one in order])
+
+
+def _survey(turn: judging.Turn, count: int) -> destroy.Survey | None:
+    if count < _WORTH_A_SURVEY:
+        return None
+    try:
+        return destroy.survey(turn.cluster)
+    except errors.Refused:  # Then each is asked about what it has.
+        return None
+
+
+def _finish(turn: judging.Turn, results: Sequence[acts.Result]) -> list[acts.Result]:
+    """One wait for all that are on their way out; meanwhile GitHub hears that nothing is deployed there any more."""
+    ending = [(one, one.begun) for one in results if one.begun is not None]
+    if not ending:
+        return list(results)
+    patience = min(
+        _END_SECONDS + _END_SECONDS_EACH * len(ending), turn.ctx.deadline - _SPARE_SECONDS - time.monotonic()
+    )
+    with pool.beside(functools.partial(telling.inactive, turn, [one.case for one, _ in ending])) as told:
+        receipts = destroy.finish(
+            turn.cluster,
+            [begun for _, begun in ending],
+            deadline=time.monotonic() + max(1.0, patience),
+            progress=turn.ctx.say,
+        )
+        told()
+    by_uid = {receipt.uid: receipt for receipt in receipts}
+    return [_ended(turn, one, by_uid[one.case.observed.uid]) if one.begun else one for one in results]
+
+
+def _ended(turn: judging.Turn, result: acts.Result, receipt: cluster.Receipt) -> acts.Result:
+    telling.gone(turn, result.case, receipt)
+    if not receipt.deleted or receipt.left:
+        return acts.Result(result.case, "failed", f"not everything is gone: {'; '.join(receipt.left)}")
+    return acts.Result(result.case, "deleted", result.detail)
+
+
+def _tidy(turn: judging.Turn, everything: Sequence[environment.Observed]) -> None:
+    """Slots of environments that are gone. Whoever may not see all environments can't know, and leaves them alone."""
+    if turn.ctx.settings.is_actions or turn.ctx.options.dry_run or not turn.may_act():
+        return
+    try:
+        preserving.tidy(turn.cluster, everything, home=turn.home, now=turn.now())
+    except errors.K8sEEError as error:
+        turn.troubles[f"slots could not be looked after: {error.message}"] += 1
+
+
+def _note(turn: judging.Turn, results: Sequence[acts.Result]) -> None:
+    ctx = turn.ctx
+    ctx.notes += [f"{what} ({count} times)" for what, count in turn.troubles.items()]
+    ctx.notes += turn.alerts
+    for alert in turn.alerts:
+        ctx.runner.warning(alert, title="k8s-ee janitor")
+    left = sum(one.done == "passed on" for one in results)
+    if left:
+        ctx.notes.append(f"the Lease went to another janitor: {left} environments were left to it")
+
+
+def _outcome(turn: judging.Turn, results: Sequence[acts.Result]) -> outcome.Outcome:
+    rows = sorted((_row(one) for one in results), key=lambda row: str(row["namespace"]))
+    summary = _summary(results)
+    failure = _failure(results)
+    done: outcome.State = "planned" if turn.ctx.options.dry_run else "swept"
+    return turn.ctx.result(
+        "janitor",
+        "failed" if failure else done,
+        outputs={name.replace(" ", "-"): str(count) for name, count in summary.items() if isinstance(count, int)},
+        data={"summary": summary, "environments": rows, "full": _is_full(results)},
+        failure=failure,
+    )
+
+
+def _summary(results: Sequence[acts.Result]) -> dict[str, Any]:
+    done = collections.Counter(one.done for one in results)
+    reasons = collections.Counter(one.case.unknown for one in results if one.case.unknown)
+    return {
+        "checked": len(results),
+        **{name: done[name] for name in sweeping.DONE},
+        "unknown": reasons.total(),
+        "reasons": dict(reasons.most_common()),
+    }
+
+
+def _row(result: acts.Result) -> dict[str, Any]:
+    case, found = result.case, result.case.observed
+    deadline = case.decision.deadline
+    return {
+        "namespace": found.namespace,
+        "repository": found.repository,
+        "pr": found.number,
+        "decision": case.decision.kind,
+        "reason": case.decision.reason,
+        "deadline": deadline.isoformat(timespec="seconds") if deadline else "",
+        "done": result.done,
+        "detail": result.detail,
+    }
+
+
+def _failure(results: Sequence[acts.Result]) -> outcome.Failure | None:
+    bad = [
+        f"{row['namespace']}: {sweeping.said(row)}" for row in map(_row, results) if row["done"] in {"failed", "stuck"}
+    ]
+    if bad:
+        message = f"{len(bad)} of {len(results)} environments need somebody to look"
+        hint = "the next pass tries again; docs/operations.md says what holds an environment up"
+        return outcome.Failure(message, hint=hint, evidence=tuple(bad[:_EVIDENCE]), exit_code=errors.NotReady.exit_code)
+    unknown = sum(_is_news(one.case) for one in results)
+    if not unknown:
+        return None
+    return outcome.Failure(
+        f"GitHub did not say whether {unknown} pull requests are open: their environments were left alone",
+        hint="nothing to do if GitHub is away; otherwise see whether the App is installed for their repositories",
+        exit_code=errors.Unavailable.exit_code,
+    )
+
+
+def _is_news(case: judging.Case) -> bool:
+    """One that is unknown for long was reported in an earlier pass, and must not hide what goes wrong today."""
+    return bool(case.unknown) and case.observed.unknown_alerted_at is None
+
+
+def _is_full(results: Sequence[acts.Result]) -> bool:
+    """Whether this pass knew enough to be relied on."""
+    return not any(one.done == "passed on" or _is_news(one.case) for one in results)
+
+
+def _export(
+    turn: judging.Turn, results: Sequence[acts.Result], *, file: pathlib.Path | None, address: str, seconds: float
+) -> None:
+    if turn.ctx.options.dry_run:
+        return
+    gauges = _gauges(results, seconds=seconds)
+    exports: list[Callable[[], None]] = []
+    if file:
+        exports.append(functools.partial(exporting.to_file, gauges, file))
+    if address:
+        exports.append(functools.partial(exporting.to_gateway, gauges, address))
+    for export in exports:
+        try:
+            export()
+        except errors.K8sEEError as error:
+            turn.ctx.notes.append(error.message)
+            turn.ctx.runner.warning(error.message, title="k8s-ee janitor")
+
+
+def _gauges(results: Sequence[acts.Result], *, seconds: float) -> list[metrics.Gauge]:
+    states = collections.Counter(_state(one.case) for one in results)
+    kinds = collections.Counter(one.case.decision.kind for one in results)
+    summary, now = _summary(results), time.time()
+    long = sum(one.case.observed.unknown_alerted_at is not None and bool(one.case.unknown) for one in results)
+    gauge = metrics.Gauge
+    every = {name: float(states[name]) for name in ("open", "closed", "unknown", "preserved", "asleep", "terminating")}
+    decided: dict[str, float] = {kind: float(kinds[kind]) for kind in lifecycle.KINDS}
+    done = {name: float(summary[name]) for name in sweeping.DONE}
+    return [
+        gauge("environments", "Environments by what they were found as.", every, "state"),
+        gauge("janitor_decisions", "Environments by what the last pass decided.", decided, "kind"),
+        gauge("janitor_results", "Environments by what the last pass did.", done, "result"),
+        gauge("janitor_unknown", "Environments of whose pull request GitHub said nothing.", {"": summary["unknown"]}),
+        gauge("janitor_unknown_long", "Those of them that were reported as unknown for long.", {"": long}),
+        gauge("janitor_failed", "Environments that need somebody.", {"": summary["failed"] + summary["stuck"]}),
+        gauge("janitor_pass_seconds", "How long the last pass took.", {"": seconds}),
+        gauge("janitor_last_pass_timestamp_seconds", "When the last pass ended.", {"": now}),
+        gauge(
+            "janitor_last_full_pass_timestamp_seconds",
+            "When the last pass ended that could see all it has to.",
+            {"": now} if _is_full(results) else {},
+        ),
+    ]
+
+
+def _state(case: judging.Case) -> str:
+    if case.observed.terminating:
+        return "terminating"
+    if case.unknown:
+        return "unknown"
+    if environment.PRESERVED_UNTIL in case.observed.annotations:
+        return "preserved"
+    if isinstance(case.facts.pull_request, lifecycle.Closed):
+        return "closed"
+    return "asleep" if environment.ASLEEP_SINCE in case.observed.annotations else "open"
