@@ -157,7 +157,9 @@ def test_preserved_warned_expired_and_gone(janitor: Janitor, runner: cli.Install
         assert at(hours=-47) == "kept", "closed, and preserved"
         assert "is preserved" in preview.comment(server)
         assert at(minutes=-50) == "warned"
-        assert "ends" in preview.comment(server) or "expire" in preview.comment(server), preview.comment(server)
+        said = preview.comment(server)
+        assert "will be destroyed soon" in said
+        assert f"{until:%Y-%m-%d %H:%M} UTC" in said
         assert at(minutes=-10) == "kept", "warned once"
         ended = [at(minutes=1), at(minutes=6)]
         assert ended in (["expired", "deleted"], ["deleted", "not there"])
