@@ -43,6 +43,7 @@ def platform(values: Values) -> model.Platform:
         domain=values.get("domain", ""),
         ingress=model.PlatformIngress(**_fields(values.get("ingress", {}))),
         lifecycle=_lifecycle(values.get("lifecycle", {})),
+        capacity=model.Capacity(**_fields(_timed(values.get("capacity", {}), "sleepIdleFor", "queueWait"))),
         engine_images={engine: image for engine, image in values.get("engineImages", {}).items() if image},
         **flat,
         **limits,
@@ -55,6 +56,10 @@ def _lifecycle(values: Values) -> model.LifecyclePolicy:
     given = {name: durations.parse(value) if isinstance(value, str) else value for name, value in plain.items()}
     orphans = values.get("orphanedFinalizers", {}).items()
     return model.LifecyclePolicy(**_fields(given), orphaned_finalizers=tuple(_orphan(*one) for one in orphans))
+
+
+def _timed(values: Values, *names: str) -> Values:
+    return {name: durations.parse(value) if name in names else value for name, value in values.items()}
 
 
 def _orphan(finalizer: str, served_by: str) -> lifecycle.OrphanedFinalizer:
