@@ -14,7 +14,7 @@ from k8s_ee import quoting
 
 Row = Mapping[str, Any]
 
-DONE = ("kept", "warned", "slept", "expired", "deleted", "ending", "gone", "passed on", "stuck", "failed")
+DONE = ("kept", "warned", "slept", "expired", "deleted", "ending", "gone", "passed on", "planned", "stuck", "failed")
 """Each environment is counted as one of these; as unknown besides."""
 
 _QUIET = frozenset({"kept"})
@@ -60,7 +60,7 @@ def said(row: Row) -> str:
     """`deleted, because its pull request is closed`."""
     why = f": {row['reason']}" if row.get("reason") else ""
     detail = f" ({row['detail']})" if row.get("detail") else ""
-    intended = f"{row['decision']}, " if row["done"] in {"failed", "passed on"} else ""
+    intended = f"{row['decision']}, " if row["done"] in {"failed", "passed on", "planned"} else ""
     return f"{intended}{row['done']}{why}{detail}"
 
 

@@ -30,34 +30,39 @@ _EVIDENCE = 20
 
 
 def janitor(
-    ctx: session.Session, *, lease: bool | None = None, metrics_file: pathlib.Path | None = None, pushgateway: str = ""
+    ctx: session.Session,
+    *,
+    lease: bool | None = None,
+    metrics_file: pathlib.Path | None = None,
+    pushgateway: str = "",
+    hub: github.GitHub | None = None,
 ) -> outcome.Outcome:
     """The Outcome's failure has exit code 4 when something failed, else 5 when something is unknown.
 
     Raises what reading the platform's settings, the Lease and the list of environments does: nothing was done then.
     """
     started = time.monotonic()
+    ctx.github = hub or github.GitHub(ctx.settings, authors=ctx.platform.comment_authors)
     if not (ctx.settings.is_actions if lease is None else not lease):
         taken = leases.take(ctx.cluster, namespace=ctx.platform.namespace, name=LEASE, holder=leases.identity())
         if isinstance(taken, leases.Elsewhere):
             ctx.notes.append(f"another janitor is at work ({taken.holder}): nothing was done")
             return ctx.result("janitor", "skipped")
         with taken:
-            turn = _turn(ctx, held=taken.still_held)
+            turn = _turn(ctx, ctx.github, held=taken.still_held)
             results = _pass(turn)
     else:
-        turn = _turn(ctx, held=lambda: True)
+        turn = _turn(ctx, ctx.github, held=lambda: True)
         results = _pass(turn)
     _note(turn, results)
     _export(turn, results, file=metrics_file, address=pushgateway, seconds=time.monotonic() - started)
     return _outcome(turn, results)
 
 
-def _turn(ctx: session.Session, *, held: Callable[[], bool]) -> judging.Turn:
-    ctx.github = github.GitHub(ctx.settings, authors=ctx.platform.comment_authors)
+def _turn(ctx: session.Session, hub: github.GitHub, *, held: Callable[[], bool]) -> judging.Turn:
     return judging.Turn(
         ctx=ctx,
-        github=ctx.github,
+        github=hub,
         policy=ctx.platform.lifecycle,
         home=ctx.platform.namespace,
         held=held,
@@ -71,7 +76,7 @@ def _pass(turn: judging.Turn) -> list[acts.Result]:
     with ctx.phase("decide"):
         judged = judging.confirmed(turn, judging.cases(turn, [one for one in everything if _is_ours(turn, one)]))
     if ctx.options.dry_run:
-        return [acts.Result(one, "kept") for one in judged]
+        return [acts.planned(one) for one in judged]
     try:
         with ctx.phase("act"):
             results = _act(turn, judged)
@@ -147,8 +152,8 @@ def _tidy(turn: judging.Turn, everything: Sequence[environment.Observed]) -> Non
 def _note(turn: judging.Turn, results: Sequence[acts.Result]) -> None:
     ctx = turn.ctx
     ctx.notes += [f"{what} ({count} times)" for what, count in turn.troubles.items()]
-    ctx.notes += turn.alerts
-    for alert in turn.alerts:
+    for alert in turn.alerts.values():
+        ctx.notes.append(alert)
         ctx.runner.warning(alert, title="k8s-ee janitor")
     left = sum(one.done == "passed on" for one in results)
     if left:
@@ -158,13 +163,13 @@ def _note(turn: judging.Turn, results: Sequence[acts.Result]) -> None:
 def _outcome(turn: judging.Turn, results: Sequence[acts.Result]) -> outcome.Outcome:
     rows = sorted((_row(one) for one in results), key=lambda row: str(row["namespace"]))
     summary = _summary(results)
-    failure = _failure(results)
+    failure = _failure(turn, results)
     done: outcome.State = "planned" if turn.ctx.options.dry_run else "swept"
     return turn.ctx.result(
         "janitor",
         "failed" if failure else done,
         outputs={name.replace(" ", "-"): str(count) for name, count in summary.items() if isinstance(count, int)},
-        data={"summary": summary, "environments": rows, "full": _is_full(results)},
+        data={"summary": summary, "environments": rows, "full": _is_full(turn, results)},
         failure=failure,
     )
 
@@ -195,7 +200,7 @@ def _row(result: acts.Result) -> dict[str, Any]:
     }
 
 
-def _failure(results: Sequence[acts.Result]) -> outcome.Failure | None:
+def _failure(turn: judging.Turn, results: Sequence[acts.Result]) -> outcome.Failure | None:
     bad = [
         f"{row['namespace']}: {sweeping.said(row)}" for row in map(_row, results) if row["done"] in {"failed", "stuck"}
     ]
@@ -203,7 +208,7 @@ def _failure(results: Sequence[acts.Result]) -> outcome.Failure | None:
         message = f"{len(bad)} of {len(results)} environments need somebody to look"
         hint = "the next pass tries again; docs/operations.md says what holds an environment up"
         return outcome.Failure(message, hint=hint, evidence=tuple(bad[:_EVIDENCE]), exit_code=errors.NotReady.exit_code)
-    unknown = sum(_is_news(one.case) for one in results)
+    unknown = sum(_is_news(turn, one.case) for one in results)
     if not unknown:
         return None
     return outcome.Failure(
@@ -213,14 +218,15 @@ def _failure(results: Sequence[acts.Result]) -> outcome.Failure | None:
     )
 
 
-def _is_news(case: judging.Case) -> bool:
+def _is_news(turn: judging.Turn, case: judging.Case) -> bool:
     """One that is unknown for long was reported in an earlier pass, and must not hide what goes wrong today."""
-    return bool(case.unknown) and case.observed.unknown_alerted_at is None
+    told_before = case.observed.unknown_alerted_at is not None and case.observed.uid not in turn.alerts
+    return bool(case.unknown) and not told_before
 
 
-def _is_full(results: Sequence[acts.Result]) -> bool:
+def _is_full(turn: judging.Turn, results: Sequence[acts.Result]) -> bool:
     """Whether this pass knew enough to be relied on."""
-    return not any(one.done == "passed on" or _is_news(one.case) for one in results)
+    return not any(one.done == "passed on" or _is_news(turn, one.case) for one in results)
 
 
 def _export(
@@ -228,7 +234,7 @@ def _export(
 ) -> None:
     if turn.ctx.options.dry_run:
         return
-    gauges = _gauges(results, seconds=seconds)
+    gauges = _gauges(turn, results, seconds=seconds)
     exports: list[Callable[[], None]] = []
     if file:
         exports.append(functools.partial(exporting.to_file, gauges, file))
@@ -242,7 +248,7 @@ def _export(
             turn.ctx.runner.warning(error.message, title="k8s-ee janitor")
 
 
-def _gauges(results: Sequence[acts.Result], *, seconds: float) -> list[metrics.Gauge]:
+def _gauges(turn: judging.Turn, results: Sequence[acts.Result], *, seconds: float) -> list[metrics.Gauge]:
     states = collections.Counter(_state(one.case) for one in results)
     kinds = collections.Counter(one.case.decision.kind for one in results)
     summary, now = _summary(results), time.time()
@@ -263,7 +269,7 @@ def _gauges(results: Sequence[acts.Result], *, seconds: float) -> list[metrics.G
         gauge(
             "janitor_last_full_pass_timestamp_seconds",
             "When the last pass ended that could see all it has to.",
-            {"": now} if _is_full(results) else {},
+            {"": now} if _is_full(turn, results) else {},
         ),
     ]
 

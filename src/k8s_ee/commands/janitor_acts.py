@@ -42,6 +42,11 @@ class Result:
     begun: destroy.Begun | None = None
 
 
+def planned(case: judging.Case) -> Result:
+    """In a dry run."""
+    return Result(case, "kept" if case.decision.kind in {"keep", "leave"} else "planned")
+
+
 def handle(turn: judging.Turn, case: judging.Case, known: destroy.Survey | None) -> Result:
     """Never raises for the sake of one environment: the others are waiting."""
     try:
@@ -135,7 +140,7 @@ def _note_unknown(turn: judging.Turn, case: judging.Case) -> judging.Case:
         said = f"unknown since {observed.annotations[environment.UNKNOWN_SINCE]}: {case.unknown}"
         case = _note(turn, case, {environment.UNKNOWN_ALERTED_AT: now})
         telling.event(turn, case, "Unknown", said, "Warning")
-        turn.alerts.append(f"{observed.namespace}: {said}")
+        turn.alerts[observed.uid] = f"{observed.namespace}: {said}"
     return case
 
 

@@ -56,7 +56,8 @@ class Turn:
     home: str
     held: Callable[[], bool]
     troubles: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
-    alerts: list[str] = dataclasses.field(default_factory=list)
+    alerts: dict[str, str] = dataclasses.field(default_factory=dict)
+    """What was reported as unknown for long in this pass, by uid."""
     stopped: threading.Event = dataclasses.field(default_factory=threading.Event)
 
     @property
