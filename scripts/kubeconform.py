@@ -50,7 +50,8 @@ def kustomizations() -> dict[str, pathlib.Path]:
     shipped = resources.directory("k8s")
     overlays = sorted((shipped / "janitor" / "overlays").iterdir())
     named = {f"janitor-{one.name}": one for one in overlays}
-    return {"platform": shipped / "platform", "janitor": shipped / "janitor" / "base", **named}
+    bases = {name: shipped / name / "base" for name in ("janitor", "responder")}
+    return {"platform": shipped / "platform", **bases, **named}
 
 
 def built(folder: pathlib.Path) -> list[facts.Manifest]:

@@ -121,7 +121,7 @@ def _asleep(found: environment.Observed, policy: lifecycle.Policy, now: datetime
         state="sleeping",
         title="This preview is asleep",
         sentences=(
-            "Nobody needed it, so it was stopped. Its databases keep their data.",
+            "It was stopped while nobody needed it. Its databases keep their data.",
             "It wakes with the next push to its pull request, or with this command:",
         ),
         commands=(f"k8s-ee wake --pr {found.number} --repository-id {found.repository_id}",),
