@@ -46,12 +46,12 @@ def everything(scratch: pathlib.Path) -> dict[str, list[facts.Manifest]]:
 
 
 def kustomizations() -> dict[str, pathlib.Path]:
-    """What can be applied as it is."""
+    """What can be applied as it is, by its place below k8s/."""
     shipped = resources.directory("k8s")
-    overlays = sorted((shipped / "janitor" / "overlays").iterdir())
-    named = {f"janitor-{one.name}": one for one in overlays}
-    bases = {name: shipped / name / "base" for name in ("janitor", "responder")}
-    return {"platform": shipped / "platform", **bases, **named}
+    folders = [
+        one.parent for one in sorted(shipped.rglob("kustomization.yaml")) if "\nkind: Kustomization" in one.read_text()
+    ]
+    return {"-".join(one.relative_to(shipped).parts): one for one in folders}
 
 
 def built(folder: pathlib.Path) -> list[facts.Manifest]:

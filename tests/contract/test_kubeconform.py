@@ -80,7 +80,8 @@ def test_every_source_of_manifests_is_among_what_is_checked(
     for tool in tools.values():
         monkeypatch.setenv("PATH", str(tool.parent), prepend=":")
     found = kubeconform.everything(tmp_path)
-    assert {"environment-minimal", "environment-full", "platform-identity", "sandbox-dns", "janitor"} <= found.keys()
+    assert {"environment-minimal", "environment-full", "platform-identity", "sandbox-dns"} <= found.keys()
+    assert {"platform", "janitor-base", "janitor-overlays-dry-run", "janitor-everything"} <= found.keys()
     kinds = {one["kind"] for objects in found.values() for one in objects}
     assert {"Deployment", "StatefulSet", "Job", "Ingress", "NetworkPolicy", "ValidatingAdmissionPolicy"} <= kinds
     assert {"CronJob", "ClusterRole", "PriorityClass"} <= kinds
