@@ -56,7 +56,8 @@ def test_it_reads_the_settings_that_the_platform_installs() -> None:
     ]
     assert (volume["configMap"]["name"], mount["name"]) == (generated["name"], volume["name"])
     (file,) = [entry["value"] for entry in container()["env"] if entry["name"] == "K8S_EE_PLATFORM_FILE"]
-    assert file == f"{mount['mountPath']}/{generated['files'][0]}"
+    assert file == mount["mountPath"]
+    assert mount["subPath"] == generated["files"][0]
 
 
 def test_what_ships_fits_the_settings_that_ship() -> None:

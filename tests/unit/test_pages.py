@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import html.parser
 import json
@@ -19,7 +20,7 @@ POLICY = lifecycle.Policy()
 _VOID = {"meta", "link", "br"}
 
 
-def observed(*, terminating: bool = False, **marks: str) -> environment.Observed:
+def observed(**marks: str) -> environment.Observed:
     return environment.Observed(
         namespace=environment.NamespaceName("shop-pr-7"),
         uid="u",
@@ -28,7 +29,7 @@ def observed(*, terminating: bool = False, **marks: str) -> environment.Observed
         number=7,
         repository_id=42,
         created_at=NOW - datetime.timedelta(days=1),
-        terminating=terminating,
+        terminating=False,
         annotations={f"k8s-ee/{key.replace('_', '-')}": value for key, value in marks.items()},
     )
 
@@ -43,7 +44,7 @@ KNOWN: dict[str, environment.Observed] = {
     "changing": observed(replicas="{}", deployed_at=at(-20)),
     "deploying": observed(),
     "starting": observed(deployed_at=at(-20)),
-    "ending": observed(terminating=True, **ASLEEP),
+    "ending": dataclasses.replace(observed(**ASLEEP), terminating=True),
 }
 ALL = [*(pages.of(one, POLICY, NOW) for one in KNOWN.values()), pages.NOBODY, pages.UNSURE]
 

@@ -213,7 +213,8 @@ def until(true: Callable[[], object], seconds: float = 10) -> None:
 
 @contextlib.contextmanager
 def following(api: cluster.Cluster) -> Iterator[tuple[responding.Directory, list[str]]]:
-    made, said, stopped = directory(), [], threading.Event()
+    said: list[str] = []
+    made, stopped = directory(), threading.Event()
     thread = threading.Thread(target=responding.follow, args=(api, made, stopped), kwargs={"say": said.append})
     thread.start()
     try:
