@@ -6,16 +6,16 @@ more. Then it acts, side by side, and waits once for all that are on their way o
 
 from __future__ import annotations
 
-import collections
 import functools
 import pathlib
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from k8s_ee import cluster, environment, errors, exporting, github, lifecycle, metrics, outcome, sweeping
+from k8s_ee import cluster, environment, errors, exporting, github, outcome, sweeping
 from k8s_ee.cluster import destroy, leases, pool, preserving
 from k8s_ee.commands import janitor_acts as acts
+from k8s_ee.commands import janitor_figures as figures
 from k8s_ee.commands import janitor_judging as judging
 from k8s_ee.commands import janitor_telling as telling
 from k8s_ee.commands import session
@@ -117,19 +117,21 @@ def _finish(turn: judging.Turn, results: Sequence[acts.Result]) -> list[acts.Res
     ending = [(one, one.begun) for one in results if one.begun is not None]
     if not ending:
         return list(results)
-    patience = min(
-        _END_SECONDS + _END_SECONDS_EACH * len(ending), turn.ctx.deadline - _SPARE_SECONDS - time.monotonic()
-    )
     with pool.beside(functools.partial(telling.inactive, turn, [one.case for one, _ in ending])) as told:
-        receipts = destroy.finish(
-            turn.cluster,
-            [begun for _, begun in ending],
-            deadline=time.monotonic() + max(1.0, patience),
-            progress=turn.ctx.say,
-        )
-        told()
+        try:
+            receipts = _await(turn, [begun for _, begun in ending])
+        except errors.K8sEEError as error:  # Nobody knows how far they came; the next pass sees it.
+            return [acts.Result(one.case, "failed", error.message) if one.begun else one for one in results]
+        finally:
+            told()
     by_uid = {receipt.uid: receipt for receipt in receipts}
     return [_ended(turn, one, by_uid[one.case.observed.uid]) if one.begun else one for one in results]
+
+
+def _await(turn: judging.Turn, begun: Sequence[destroy.Begun]) -> list[cluster.Receipt]:
+    left = turn.ctx.deadline - _SPARE_SECONDS - time.monotonic()
+    patience = max(1.0, min(_END_SECONDS + _END_SECONDS_EACH * len(begun), left))
+    return destroy.finish(turn.cluster, begun, deadline=time.monotonic() + patience, progress=turn.ctx.say)
 
 
 def _ended(turn: judging.Turn, result: acts.Result, receipt: cluster.Receipt) -> acts.Result:
@@ -162,27 +164,16 @@ def _note(turn: judging.Turn, results: Sequence[acts.Result]) -> None:
 
 def _outcome(turn: judging.Turn, results: Sequence[acts.Result]) -> outcome.Outcome:
     rows = sorted((_row(one) for one in results), key=lambda row: str(row["namespace"]))
-    summary = _summary(results)
+    summary = figures.summary(results)
     failure = _failure(turn, results)
     done: outcome.State = "planned" if turn.ctx.options.dry_run else "swept"
     return turn.ctx.result(
         "janitor",
         "failed" if failure else done,
         outputs={name.replace(" ", "-"): str(count) for name, count in summary.items() if isinstance(count, int)},
-        data={"summary": summary, "environments": rows, "full": _is_full(turn, results)},
+        data={"summary": summary, "environments": rows, "full": figures.is_full(results, told=turn.alerts)},
         failure=failure,
     )
-
-
-def _summary(results: Sequence[acts.Result]) -> dict[str, Any]:
-    done = collections.Counter(one.done for one in results)
-    reasons = collections.Counter(one.case.unknown for one in results if one.case.unknown)
-    return {
-        "checked": len(results),
-        **{name: done[name] for name in sweeping.DONE},
-        "unknown": reasons.total(),
-        "reasons": dict(reasons.most_common()),
-    }
 
 
 def _row(result: acts.Result) -> dict[str, Any]:
@@ -208,7 +199,7 @@ def _failure(turn: judging.Turn, results: Sequence[acts.Result]) -> outcome.Fail
         message = f"{len(bad)} of {len(results)} environments need somebody to look"
         hint = "the next pass tries again; docs/operations.md says what holds an environment up"
         return outcome.Failure(message, hint=hint, evidence=tuple(bad[:_EVIDENCE]), exit_code=errors.NotReady.exit_code)
-    unknown = sum(_is_news(turn, one.case) for one in results)
+    unknown = sum(figures.is_news(one.case, told=turn.alerts) for one in results)
     if not unknown:
         return None
     return outcome.Failure(
@@ -218,23 +209,12 @@ def _failure(turn: judging.Turn, results: Sequence[acts.Result]) -> outcome.Fail
     )
 
 
-def _is_news(turn: judging.Turn, case: judging.Case) -> bool:
-    """One that is unknown for long was reported in an earlier pass, and must not hide what goes wrong today."""
-    told_before = case.observed.unknown_alerted_at is not None and case.observed.uid not in turn.alerts
-    return bool(case.unknown) and not told_before
-
-
-def _is_full(turn: judging.Turn, results: Sequence[acts.Result]) -> bool:
-    """Whether this pass knew enough to be relied on."""
-    return not any(one.done == "passed on" or _is_news(turn, one.case) for one in results)
-
-
 def _export(
     turn: judging.Turn, results: Sequence[acts.Result], *, file: pathlib.Path | None, address: str, seconds: float
 ) -> None:
     if turn.ctx.options.dry_run:
         return
-    gauges = _gauges(turn, results, seconds=seconds)
+    gauges = figures.gauges(results, told=turn.alerts, seconds=seconds)
     exports: list[Callable[[], None]] = []
     if file:
         exports.append(functools.partial(exporting.to_file, gauges, file))
@@ -246,41 +226,3 @@ def _export(
         except errors.K8sEEError as error:
             turn.ctx.notes.append(error.message)
             turn.ctx.runner.warning(error.message, title="k8s-ee janitor")
-
-
-def _gauges(turn: judging.Turn, results: Sequence[acts.Result], *, seconds: float) -> list[metrics.Gauge]:
-    states = collections.Counter(_state(one.case) for one in results)
-    kinds = collections.Counter(one.case.decision.kind for one in results)
-    summary, now = _summary(results), time.time()
-    long = sum(one.case.observed.unknown_alerted_at is not None and bool(one.case.unknown) for one in results)
-    gauge = metrics.Gauge
-    every = {name: float(states[name]) for name in ("open", "closed", "unknown", "preserved", "asleep", "terminating")}
-    decided: dict[str, float] = {kind: float(kinds[kind]) for kind in lifecycle.KINDS}
-    done = {name: float(summary[name]) for name in sweeping.DONE}
-    return [
-        gauge("environments", "Environments by what they were found as.", every, "state"),
-        gauge("janitor_decisions", "Environments by what the last pass decided.", decided, "kind"),
-        gauge("janitor_results", "Environments by what the last pass did.", done, "result"),
-        gauge("janitor_unknown", "Environments of whose pull request GitHub said nothing.", {"": summary["unknown"]}),
-        gauge("janitor_unknown_long", "Those of them that were reported as unknown for long.", {"": long}),
-        gauge("janitor_failed", "Environments that need somebody.", {"": summary["failed"] + summary["stuck"]}),
-        gauge("janitor_pass_seconds", "How long the last pass took.", {"": seconds}),
-        gauge("janitor_last_pass_timestamp_seconds", "When the last pass ended.", {"": now}),
-        gauge(
-            "janitor_last_full_pass_timestamp_seconds",
-            "When the last pass ended that could see all it has to.",
-            {"": now} if _is_full(turn, results) else {},
-        ),
-    ]
-
-
-def _state(case: judging.Case) -> str:
-    if case.observed.terminating:
-        return "terminating"
-    if case.unknown:
-        return "unknown"
-    if environment.PRESERVED_UNTIL in case.observed.annotations:
-        return "preserved"
-    if isinstance(case.facts.pull_request, lifecycle.Closed):
-        return "closed"
-    return "asleep" if environment.ASLEEP_SINCE in case.observed.annotations else "open"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime
 import functools
+import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -58,6 +59,8 @@ def event(
     try:
         happenings.tell(turn.cluster, case.observed, reason=reason, message=message, now=turn.now(), level=level)
     except errors.K8sEEError as error:
+        if turn.ctx.settings.is_actions and isinstance(error, errors.Refused):
+            return  # The key of a workflow is for environments only, and its run is there to be read.
         turn.troubles[f"no Event could be written: {error.message}"] += 1
 
 
@@ -79,6 +82,9 @@ def _gone(turn: judging.Turn, case: judging.Case, receipt: cluster.Receipt) -> N
 
 
 def _attempt(turn: judging.Turn, tell: Callable[[], object]) -> None:
+    if time.monotonic() > turn.ctx.deadline:
+        turn.troubles["GitHub was not told: there was no time left"] += 1
+        return
     try:
         tell()
     except errors.K8sEEError as error:

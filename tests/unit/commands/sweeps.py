@@ -77,11 +77,18 @@ class World:
         )
 
     def sweep(
-        self, *, after: datetime.timedelta = HOUR, lease: bool = False, dry_run: bool = False, **facts: Any
+        self,
+        *,
+        after: datetime.timedelta = HOUR,
+        lease: bool = False,
+        dry_run: bool = False,
+        metrics_file: pathlib.Path | None = None,
+        pushgateway: str = "",
+        **facts: Any,
     ) -> outcome.Outcome:
         ctx = self.session(after=after, dry_run=dry_run, **facts)
         hub = githubs.GitHub(ctx.settings, pause=0.01, patience=0.1, timeout=1, unsaid=0.01)
-        return janitor.janitor(ctx, lease=lease, hub=hub)
+        return janitor.janitor(ctx, lease=lease, metrics_file=metrics_file, pushgateway=pushgateway, hub=hub)
 
     def annotation(self, name: str, key: str) -> str | None:
         found: str | None = self.kube.objects[(NS, name)]["metadata"]["annotations"].get(key)

@@ -12,6 +12,7 @@ from k8s_ee import environment, errors, report
 from tests.unit.commands import sweeps
 from tests.unit.commands.sweeps import CREATED, DAY, HOUR, text
 from tests.wire import github_faults as faults
+from tests.wire import github_state as states
 
 
 @pytest.fixture
@@ -324,3 +325,84 @@ def test_reports_say_what_was_done_and_why(world: sweeps.World) -> None:
     page = report.summary(result)
     assert "| `shop-pr-7` | deleted |" in page
     assert "janitor" in page
+
+
+def test_figures_are_written_and_a_pass_that_could_not_see_all_keeps_the_time_of_the_last_that_could(
+    world: sweeps.World, tmp_path: pathlib.Path
+) -> None:
+    file = tmp_path / "k8s_ee.prom"
+    world.put(7, "closed")
+    world.put(8)
+    world.sweep(metrics_file=file)
+    first = dict(line.rsplit(" ", 1) for line in file.read_text().splitlines() if not line.startswith("#"))
+    assert first['k8s_ee_environments{state="closed"}'] == "1"
+    assert first['k8s_ee_janitor_decisions{kind="delete"}'] == "1"
+    assert first['k8s_ee_janitor_results{result="deleted"}'] == "1"
+    world.github.faults.add(faults.Fault(path="/graphql", status=404, times=9))
+    world.sweep(metrics_file=file)
+    second = dict(line.rsplit(" ", 1) for line in file.read_text().splitlines() if not line.startswith("#"))
+    full, last = "k8s_ee_janitor_last_full_pass_timestamp_seconds", "k8s_ee_janitor_last_pass_timestamp_seconds"
+    assert second["k8s_ee_janitor_unknown"] == "1"
+    assert second[full] == first[full]
+    assert float(second[last]) > float(first[last])
+
+
+def test_figures_that_can_not_be_written_are_said_and_nothing_else(world: sweeps.World, tmp_path: pathlib.Path) -> None:
+    world.put(7, "closed")
+    result = world.sweep(metrics_file=tmp_path / "absent" / "x.prom", pushgateway="http://127.0.0.1:9", is_actions=True)
+    assert result.failure is None
+    assert len([note for note in result.notes if "metrics" in note]) == 2
+    assert world.said.getvalue().count("::warning") == 2
+
+
+def test_github_that_can_not_be_told_does_not_keep_an_end(world: sweeps.World) -> None:
+    name = world.put(7, "closed")
+    world.github.faults.add(faults.Fault(path="/repos/.*", status=403, times=99))
+    result = world.sweep()
+    assert (world.there(name), result.failure) == (False, None)
+    assert any("GitHub was not told" in note for note in result.notes)
+
+
+def test_deployments_of_what_is_gone_are_shown_as_inactive(world: sweeps.World) -> None:
+    name = world.put(7, "closed")
+    made = states.Deployment(
+        id=5, ref="a" * 40, task="k8s-ee:pr-7", environment="preview", creator="x", payload={"namespace": name}
+    )
+    made.statuses.append(states.Status(id=6, state="success"))
+    world.shop.deployments[5] = made
+    world.sweep()
+    assert made.state == "inactive"
+
+
+def test_the_comment_of_a_deploy_is_gone_on_with(world: sweeps.World) -> None:
+    name = world.put(7, "closed", comment_id="77")
+    body = f"{report.marker(name)}\nready"
+    world.shop.comments[77] = states.Comment(77, 7, author="github-actions[bot]", body=body)
+    world.github.state.logins["of the App"] = "k8s-ee"
+    world.sweep()
+    assert list(world.shop.comments) == [77]
+    assert "is gone" in world.comments[0]
+
+
+def test_a_new_environment_of_that_name_keeps_its_comment(world: sweeps.World) -> None:
+    name = world.put(7, "closed")
+    uid = world.kube.objects[(sweeps.NS, name)]["metadata"]["uid"]
+    volumes = ("GET", "persistentvolumes$")  # asked for before the end and after it
+
+    def deploy_again_when_it_is_gone() -> None:
+        world.kube.meanwhile(*volumes, lambda: world.put(7))
+
+    world.kube.meanwhile(*volumes, deploy_again_when_it_is_gone)
+    result = world.sweep()
+    assert world.kube.objects[(sweeps.NS, name)]["metadata"]["uid"] != uid
+    assert (result.data["summary"]["deleted"], world.comments) == (1, [])
+
+
+def test_ends_that_can_not_be_watched_are_said_to_be_unknown_and_the_rest_is_reported(world: sweeps.World) -> None:
+    world.put(7, "closed")
+    world.put(8)
+    world.kube.fail("GET", f"{sweeps.NS}(/shop-pr-7)?$", 403, times=99, after=1, message="no")
+    result = world.sweep()
+    assert result.failure is not None
+    assert result.failure.exit_code == 4
+    assert (result.data["summary"]["failed"], result.data["summary"]["kept"]) == (1, 1)
