@@ -135,7 +135,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         super().setup()
         head, self._too_long = _head(self.connection)
         self.connection.settimeout(_SEND_SECONDS)
-        self.rfile = io.BufferedReader(io.BytesIO(head))  # type: ignore[arg-type]
+        self.rfile = io.BufferedReader(io.BytesIO(head))
 
     def handle(self) -> None:
         if self._too_long:
