@@ -14,6 +14,7 @@ import yaml
 from k8s_ee import cli, metrics, sweeping
 from k8s_ee.cluster import happenings, preserving
 from k8s_ee.commands import janitor as commands
+from k8s_ee.commands import janitor_figures as figures
 from k8s_ee_sandbox import artifacts, progress
 from scripts import kubeconform
 from tests.contract import actionfiles
@@ -167,7 +168,7 @@ def test_each_component_turns_its_own_switch(everything: list[Manifest]) -> None
 
 
 def test_alerts_watch_metrics_that_a_pass_exports(everything: list[Manifest]) -> None:
-    exported = {metrics.PREFIX + gauge.name for gauge in commands._gauges([], seconds=1.0)}
+    exported = {metrics.PREFIX + gauge.name for gauge in figures.gauges([], seconds=1.0)}
     rules = [rule for group in one(everything, "PrometheusRule")["spec"]["groups"] for rule in group["rules"]]
     for rule in rules:
         watched = set(re.findall(r"\bk8s_ee_\w+", rule["expr"]))
