@@ -12,6 +12,7 @@ State = Literal[
     "valid",
     "planned",
     "built",
+    "queued",
     "deploying",
     "ready",
     "failed",

@@ -120,6 +120,7 @@ def _title(result: outcome.Outcome, known: Facts) -> str:
     if result.state in staying.STATES:
         return staying.TITLES[result.state].format(name=name)
     titles: dict[outcome.State, str] = {
+        "queued": f"🕒 Preview {name} waits for room",
         "deploying": f"⏳ Preview {name} is being deployed",
         "ready": f"✅ Preview {name} is ready",
         "failed": f"❌ Preview {name}: {_what(result)} failed",

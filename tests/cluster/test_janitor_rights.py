@@ -43,6 +43,7 @@ WIDGETS = {
     "rules": [{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["list", "patch"]}],
 }
 RARE = {
+    "list nodes": "somebody waits for a place, and capacity is counted by what nodes have",
     "get ingresses": "somebody wrote to it while it was put to sleep",
     "get statefulsets": "somebody wrote to it while it was put to sleep",
     "watch pods": "before Kubernetes 1.33 they are awaited",

@@ -34,7 +34,7 @@ def test_every_key_changes_some_manifest_decision_or_build_input(
 
 
 NOT_PLANNED = {
-    "capacity.queueWait": "how long commands/waiting.py waits for a place",
+    "capacity.queueWait": "how long commands/room.py waits for a place",
     "commentAuthors": "whose comment is ours: commands/janitor.py hands them to the GitHub client",
     "ingress.address": "where a runner connects: commands/app.py hands it to the probe",
     "lifecycle.orphanedFinalizers": "what cluster/unstick.py may take off",

@@ -139,7 +139,7 @@ def test_admission_names_the_leases_and_the_place_of_events_that_the_code_uses()
     said = {entry["name"]: entry["expression"] for entry in spec["variables"]}
     pattern = re.search(r"matches\('(.*?)'\)", said["isLease"])
     assert pattern
-    for name in (commands.LEASE, f"{preserving.PREFIX}-0", f"{preserving.PREFIX}-17"):
+    for name in (commands.LEASE, "preserve-0", "preserve-17", "place-3", "place-501-3", "queue-501-7-my-shop"):
         assert re.fullmatch(pattern[1], name)
     assert not re.fullmatch(pattern[1], "another")
     assert f"request.namespace == '{happenings.HOME}'" in said["isEvent"]

@@ -10,7 +10,7 @@ from typing import Any
 
 from k8s_ee import environment, errors, helm, outcome, plan, probe
 from k8s_ee.cluster import pool, routing, sleeping, waiting, watching
-from k8s_ee.commands import admission, cleanup, databases, reporting, session
+from k8s_ee.commands import admission, cleanup, databases, reporting, room, session
 from k8s_ee.commands import namespace as namespaces
 
 Manifest = dict[str, Any]
@@ -27,6 +27,7 @@ def deploy_app(ctx: session.Session, *, image: str) -> outcome.Outcome:
     databases.require_namespace(ctx)
     check_image(ctx, image)
     if ctx.observed and sleeping.is_stopped(ctx.observed):
+        room.wake(ctx, ctx.observed)
         sleeping.wake_databases(ctx.cluster, ctx.observed)
     started = time.monotonic()
     databases.hide_credentials(ctx, ctx.target().namespace)

@@ -9,7 +9,7 @@ import urllib.parse
 
 from k8s_ee import environment, errors, outcome, plan
 from k8s_ee.cluster import pool, routing, sleeping
-from k8s_ee.commands import app, inspect, keeping, session
+from k8s_ee.commands import app, inspect, keeping, room, session
 
 _ENDING_SECONDS = 60.0
 
@@ -33,7 +33,7 @@ def wake(ctx: session.Session, *, project: str = "") -> outcome.Outcome:
 
 
 def _sleep(ctx: session.Session, observed: environment.Observed) -> keeping.Row:
-    asleep = sleeping.sleep(ctx.cluster, observed, ctx.now())
+    asleep = room.sleep(ctx, observed)
     deadline = min(ctx.deadline, time.monotonic() + _ENDING_SECONDS)
     left = sleeping.stopped(ctx.cluster, asleep.namespace, deadline=deadline)
     if left:
@@ -42,6 +42,7 @@ def _sleep(ctx: session.Session, observed: environment.Observed) -> keeping.Row:
 
 
 def _wake(ctx: session.Session, observed: environment.Observed) -> keeping.Row:
+    room.wake(ctx, observed)
     awake = sleeping.wake(
         ctx.cluster, observed, ctx.now(), deadline=ctx.deadline, progress=ctx.say, redact=ctx.redactor.redact
     )
