@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from k8s_ee import cli, metrics, sweeping
-from k8s_ee.cluster import happenings, preserving
+from k8s_ee.cluster import happenings
 from k8s_ee.commands import janitor as commands
 from k8s_ee.commands import janitor_figures as figures
 from k8s_ee_sandbox import artifacts, progress
