@@ -21,7 +21,7 @@ from tests.unit.plan import facts
 Manifest = dict[str, Any]
 
 REPOSITORIES = 20
-_PATIENCE = 40.0
+_PATIENCE = 180.0
 _PLATFORM = model.Platform(domain="preview.test")
 
 

@@ -284,3 +284,31 @@ def test_one_that_was_stopped_past_its_lease_leaves_the_rest_to_the_other(yard: 
     assert stopped["data"]["summary"]["deleted"] == 0
     assert not any(yard.there(one) for one in closed)
     assert yard.posted() == 10
+
+
+@pytest.mark.parametrize("moment", ["decide", "finish"])
+def test_one_that_is_told_to_end_does_so_and_the_next_goes_on_at_once(yard: Yard, moment: str) -> None:
+    closed = yard.some(6, "closed")
+    if moment == "decide":
+        yard.hub.faults.add(faults.Fault(path="/graphql", kind="slow", delay=2))
+    else:
+        yard.hub.faults.add(faults.Fault(path="/repos/.*", kind="slow", delay=2, times=99))
+    first = yard.start()
+    assert first.stderr is not None
+    while moment not in first.stderr.readline():
+        pass
+    time.sleep(0.5)
+    began = time.monotonic()
+    first.send_signal(signal.SIGTERM)
+    result(first, code=143)
+    assert time.monotonic() - began < 8
+    (lease,) = [one for one in yard.place.api.list("Lease", HOME) if one["metadata"]["name"] == janitor.LEASE]
+    assert not lease["spec"].get("holderIdentity")
+    assert all(yard.there(one) for one in closed) or moment == "finish"
+    yard.hub.faults.clear()
+    again = yard.sweep()
+    assert (
+        again.data["summary"]["deleted"] + again.data["summary"]["ending"] + 6 - again.data["summary"]["checked"] == 6
+    )
+    for one in closed:
+        until_gone(yard, one)
