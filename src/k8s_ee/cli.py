@@ -207,13 +207,16 @@ def janitor(ctx: session.Session, now: datetime.datetime | None, **given: Any) -
     from k8s_ee.commands import janitor as commands
 
     if now is not None:
+        options.only_for_tests(ctx, "--now")
         ctx.now = lambda: now
     return commands.janitor(ctx, **given)
 
 
 @command("responder", options.CLUSTER, options.PLATFORM)
 @options.option("--port", type=click.IntRange(1, 65535), default=8080, show_default=True, help="For people.")
-@options.option("--health-port", type=click.IntRange(1, 65535), default=8081, show_default=True, help="/healthz, /readyz")
+@options.option(
+    "--health-port", type=click.IntRange(1, 65535), default=8081, show_default=True, help="/healthz, /readyz"
+)
 def responder(ctx: session.Session, port: int, health_port: int) -> outcome.Outcome:
     """Answer where no app does: asleep since when, being deployed, not there. Runs until it is stopped."""
     from k8s_ee.commands import responding as commands

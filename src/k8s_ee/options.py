@@ -17,7 +17,7 @@ from typing import Any, TextIO
 
 import click
 
-from k8s_ee import examples, outcome, redact, runner, settings
+from k8s_ee import errors, examples, outcome, redact, runner, settings
 from k8s_ee.commands import session
 
 Command = Callable[..., outcome.Outcome]
@@ -43,6 +43,12 @@ def moment(value: str) -> datetime.datetime:
     if found is None or found.tzinfo is None:
         raise click.BadParameter(f"{value!r} is not a time as in 2026-01-31T12:00:00+00:00")
     return found
+
+
+def only_for_tests(ctx: session.Session, option: str) -> None:
+    """Every real GitHub speaks TLS. Raises InputError unless this one does not, or nothing would be done anyway."""
+    if ctx.settings.api_url.startswith("https:") and not ctx.options.dry_run:
+        raise errors.InputError(f"{option} is for tests, and for looking ahead", hint="add --dry-run")
 
 
 @dataclasses.dataclass
