@@ -18,7 +18,7 @@ from k8s_ee.commands import janitor_acts as acts
 from k8s_ee.commands import janitor_figures as figures
 from k8s_ee.commands import janitor_judging as judging
 from k8s_ee.commands import janitor_telling as telling
-from k8s_ee.commands import room, session
+from k8s_ee.commands import session
 
 LEASE = "janitor"
 
@@ -83,7 +83,7 @@ def _pass(turn: judging.Turn) -> list[acts.Result]:
         with ctx.phase("finish"):
             return _finish(turn, results)
     except BaseException:
-        turn.stopped.set()  # Those that wait for their turn are left as they are.
+        turn.stop()
         raise
     finally:
         _tidy(turn, everything)
@@ -120,8 +120,11 @@ def _finish(turn: judging.Turn, results: Sequence[acts.Result]) -> list[acts.Res
     with pool.beside(functools.partial(telling.inactive, turn, [one.case for one, _ in ending])) as told:
         try:
             receipts = _await(turn, [begun for _, begun in ending])
-        except errors.K8sEEError as error:  # Nobody knows how far they came; the next pass sees it.
+        except errors.ONE_OF_MANY as error:  # Nobody knows how far they came; the next pass sees it.
             return [acts.Result(one.case, "failed", error.message) if one.begun else one for one in results]
+        except BaseException:
+            turn.stop()
+            raise
         finally:
             told()
     by_uid = {receipt.uid: receipt for receipt in receipts}
@@ -147,8 +150,7 @@ def _tidy(turn: judging.Turn, everything: Sequence[environment.Observed]) -> Non
         return
     try:
         preserving.tidy(turn.cluster, everything, home=turn.home, now=turn.now())
-        room.look_after(turn.ctx, turn.github)
-    except errors.K8sEEError as error:
+    except errors.ONE_OF_MANY as error:
         turn.troubles[f"slots could not be looked after: {error.message}"] += 1
 
 
@@ -224,6 +226,6 @@ def _export(
     for export in exports:
         try:
             export()
-        except errors.K8sEEError as error:
+        except errors.ONE_OF_MANY as error:
             turn.ctx.notes.append(error.message)
             turn.ctx.runner.warning(error.message, title="k8s-ee janitor")

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 
 from k8s_ee import environment, errors, lifecycle
-from k8s_ee.cluster import destroy, marks, places, preserving, unstick
+from k8s_ee.cluster import destroy, marks, preserving, sleeping, unstick
 from k8s_ee.commands import janitor_judging as judging
 from k8s_ee.commands import janitor_telling as telling
 
@@ -57,8 +57,10 @@ def handle(turn: judging.Turn, case: judging.Case, known: destroy.Survey | None)
             return _act(turn, case, known)
     except judging.Gone:
         return Result(case, "gone")
-    except errors.K8sEEError as error:
+    except errors.ONE_OF_MANY as error:
         return Result(case, "failed", error.message)
+    except errors.Interrupted:
+        raise
     except Exception as error:  # a bug of ours about one must not keep the others from their end
         return Result(case, "failed", f"this is a bug: {type(error).__name__}: {error}")
 
@@ -86,7 +88,7 @@ def _warn(turn: judging.Turn, case: judging.Case) -> Result:
         raise Moved(case.observed.namespace)
     try:
         comment = telling.warning(turn, case)
-    except errors.K8sEEError as error:
+    except errors.ONE_OF_MANY as error:
         _note(turn, case, lifecycle.warning_failed(case.observed, deadline))
         telling.event(turn, case, "WarningNotPosted", error.message, "Warning")
         return Result(case, "failed", f"its warning could not be posted: {error.message}")
@@ -98,7 +100,7 @@ def _warn(turn: judging.Turn, case: judging.Case) -> Result:
 
 def _sleep(turn: judging.Turn, case: judging.Case) -> Result:
     now = turn.now()
-    asleep = case.seen_as(places.sleep(turn.cluster, case.observed, now, home=turn.home))
+    asleep = case.seen_as(sleeping.sleep(turn.cluster, case.observed, now))
     telling.event(turn, asleep, "PutToSleep", case.decision.reason)
     telling.asleep(turn, asleep, now)
     return Result(asleep, "slept")

@@ -71,6 +71,11 @@ class Turn:
         """To be asked before each act: another janitor may have the Lease by now, or somebody ended this one."""
         return not self.stopped.is_set() and self.held()
 
+    def stop(self) -> None:
+        """Those that wait for their turn are left as they are, and GitHub is not waited for any more."""
+        self.stopped.set()
+        self.github.hurry()
+
 
 def cases(turn: Turn, found: Iterable[environment.Observed]) -> list[Case]:
     """Those being deleted need no question to GitHub."""

@@ -58,7 +58,7 @@ def event(
 ) -> None:
     try:
         happenings.tell(turn.cluster, case.observed, reason=reason, message=message, now=turn.now(), level=level)
-    except errors.K8sEEError as error:
+    except errors.ONE_OF_MANY as error:
         if turn.ctx.settings.is_actions and isinstance(error, errors.Refused):
             return  # The key of a workflow is for environments only, and its run is there to be read.
         turn.troubles[f"no Event could be written: {error.message}"] += 1
@@ -87,8 +87,12 @@ def _attempt(turn: judging.Turn, tell: Callable[[], object]) -> None:
         return
     try:
         tell()
+    except errors.Interrupted:
+        raise
     except errors.K8sEEError as error:
         turn.troubles[f"GitHub was not told: {error.message}"] += 1
+    except Exception as error:  # a bug of ours must not keep the pass from its summary
+        turn.troubles[f"GitHub was not told: this is a bug: {type(error).__name__}: {error}"] += 1
 
 
 def _comment(
@@ -142,6 +146,6 @@ def _serving(turn: judging.Turn, observed: environment.Observed) -> str:
     """The one commit behind its Service now; empty when none or several serve, or that can't be seen."""
     try:
         seen = set() if observed.asleep_since else cluster.serving(turn.cluster, observed.namespace, plan.APP)
-    except errors.K8sEEError:
+    except errors.ONE_OF_MANY:
         return ""
     return next(iter(seen)) if len(seen) == 1 else ""
