@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from k8s_ee import config, environment, errors, outcome, runner, settings
+from k8s_ee import config, environment, errors, outcome, resources, runner, settings
 from k8s_ee.cluster import kinds, messages, namespaces, places, queueing, slots
 from k8s_ee.commands import cleanup, namespace, resting, room, session
 from k8s_ee.config import model
@@ -45,6 +45,7 @@ class Ground:
     rules: dict[str, Any]
     said: list[str] = dataclasses.field(default_factory=list)
     waits: float = 4
+    kubeconfig: str = ""
 
     @property
     def policy(self) -> model.Capacity:
@@ -66,7 +67,7 @@ class Ground:
             repository_id=repository,
             head_sha="a" * 40,
             run=run,
-            connection=settings.Connection(kubeconfig=str(self.base.sandbox.kubeconfig)),
+            connection=settings.Connection(kubeconfig=self.kubeconfig or str(self.base.sandbox.kubeconfig)),
         )
         path = self.folder / f"{uuid.uuid4().hex}.yaml"
         path.write_text(f"projectId: {NAMES[repository].partition('/')[2]}\ningress: {{enabled: false}}\n")
@@ -513,3 +514,44 @@ def test_on_nodes_one_that_sleeps_makes_room(nodes: Ground) -> None:
     ctx.now = lambda: later
     assert namespace.create_namespace(ctx).state == "deploying"
     assert nodes.placed() == {"shop-pr-1", "shop-pr-2", "shop-pr-4"}
+
+
+@pytest.fixture
+def as_ci(ground: Ground) -> Ground:
+    """Every deploy with the key that workflows have, and under the policy that fences it."""
+    ground.base.kubectl("apply", "--server-side", "-k", str(resources.directory("k8s") / "platform"))
+    token = ground.base.kubectl("-n", HOME, "create", "token", "k8s-ee-ci").strip()
+    admin = yaml.safe_load(ground.base.sandbox.kubeconfig.read_text())
+    written = {**admin, "users": [{"name": one["name"], "user": {"token": token}} for one in admin["users"]]}
+    path = ground.folder / "ci.kubeconfig"
+    path.write_text(yaml.safe_dump(written))
+    ground.kubeconfig = str(path)
+    time.sleep(2)  # A policy counts from a moment after it was made.
+    return ground
+
+
+def test_the_key_of_workflows_suffices_to_wait_to_put_to_sleep_and_to_give_back(as_ci: Ground) -> None:
+    as_ci.rules = {"mode": "allocatable", "environments": 2, "environmentsPerRepository": 1}
+    node(as_ci, "one", "4", "8Gi")
+    try:
+        assert as_ci.deploy(1).state == "deploying"
+        assert as_ci.deploy(2).state == "queued"
+        assert as_ci.deploy(1, repository=TOOLS).state == "deploying"
+        assert resting.sleep(as_ci.session(1)).state == "sleeping"
+        assert as_ci.deploy(2).state == "deploying"
+        assert cleanup.cleanup(as_ci.session(2)).state == "destroyed"
+        assert as_ci.placed() == {"tools-pr-1"}
+    finally:
+        as_ci.base.kubectl("delete", "node", "one")
+
+
+def test_the_key_of_workflows_does_not_reach_the_lease_of_the_janitor(as_ci: Ground) -> None:
+    api = as_ci.session(1).cluster
+    manifest = {
+        "apiVersion": "coordination.k8s.io/v1",
+        "kind": "Lease",
+        "metadata": {"name": "janitor", "namespace": HOME},
+        "spec": {"holderIdentity": "me"},
+    }
+    with pytest.raises(errors.Refused):
+        api.create(manifest)

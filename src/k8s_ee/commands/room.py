@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from k8s_ee import environment, errors, lifecycle, outcome
 from k8s_ee.cluster import marks, namespaces, places, queueing, sleeping
-from k8s_ee.commands import reporting, session
+from k8s_ee.commands import admission, reporting, session
 from k8s_ee.github import states
 from k8s_ee.plan import capacity
 
@@ -176,7 +176,7 @@ def _wait(ctx: session.Session, line: queueing.Line, command: str) -> outcome.Ou
         standing = line.wait(began + line.policy.queue_wait.total_seconds(), told)
     ctx.waited += time.monotonic() - began
     if not standing.position:
-        return None
+        return _unless_obsolete(ctx, line, command)
     minutes = round(line.policy.queue_wait.total_seconds() / 60)
     ctx.notes.append(f"{standing.why}: waited {minutes} min for room, and is number {standing.position} in line")
     ctx.notes.append(
@@ -184,6 +184,19 @@ def _wait(ctx: session.Session, line: queueing.Line, command: str) -> outcome.Ou
         "otherwise choose `Re-run all jobs` on the run's page, or push again"
     )
     return _queued(ctx, command, standing)
+
+
+def _unless_obsolete(ctx: session.Session, line: queueing.Line, command: str) -> outcome.Outcome | None:
+    """Much can have happened while it waited: the pull request was closed, or got another head."""
+    try:
+        refusal = admission.check(ctx)
+    except errors.K8sEEError:
+        places.give_back(ctx.cluster, line.holder, home=line.home)
+        raise
+    if not refusal:
+        return None
+    places.give_back(ctx.cluster, line.holder, home=line.home)
+    return ctx.skipped(command, refusal)
 
 
 class _Told:
