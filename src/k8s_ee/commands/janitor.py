@@ -18,7 +18,7 @@ from k8s_ee.commands import janitor_acts as acts
 from k8s_ee.commands import janitor_figures as figures
 from k8s_ee.commands import janitor_judging as judging
 from k8s_ee.commands import janitor_telling as telling
-from k8s_ee.commands import session
+from k8s_ee.commands import room, session
 
 LEASE = "janitor"
 
@@ -150,6 +150,7 @@ def _tidy(turn: judging.Turn, everything: Sequence[environment.Observed]) -> Non
         return
     try:
         preserving.tidy(turn.cluster, everything, home=turn.home, now=turn.now())
+        room.look_after(turn.ctx, turn.github)
     except errors.ONE_OF_MANY as error:
         turn.troubles[f"slots could not be looked after: {error.message}"] += 1
 

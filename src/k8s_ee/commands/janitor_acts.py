@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 
 from k8s_ee import environment, errors, lifecycle
-from k8s_ee.cluster import destroy, marks, preserving, sleeping, unstick
+from k8s_ee.cluster import destroy, marks, places, preserving, unstick
 from k8s_ee.commands import janitor_judging as judging
 from k8s_ee.commands import janitor_telling as telling
 
@@ -100,7 +100,7 @@ def _warn(turn: judging.Turn, case: judging.Case) -> Result:
 
 def _sleep(turn: judging.Turn, case: judging.Case) -> Result:
     now = turn.now()
-    asleep = case.seen_as(sleeping.sleep(turn.cluster, case.observed, now))
+    asleep = case.seen_as(places.sleep(turn.cluster, case.observed, now, home=turn.home))
     telling.event(turn, asleep, "PutToSleep", case.decision.reason)
     telling.asleep(turn, asleep, now)
     return Result(asleep, "slept")
