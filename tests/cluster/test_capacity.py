@@ -2,11 +2,12 @@
 
 import dataclasses
 import datetime
+import functools
 import io
 import pathlib
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent import futures
 from typing import Any
 
@@ -83,7 +84,7 @@ class Ground:
     def deploy(self, number: int, *, repository: int = SHOP, run: int = 1) -> outcome.Outcome:
         return namespace.create_namespace(self.session(number, repository=repository, run=run))
 
-    def at_once(self, work: list[Callable[[], outcome.Outcome]]) -> list[outcome.Outcome]:
+    def at_once(self, work: Sequence[Callable[[], outcome.Outcome]]) -> list[outcome.Outcome]:
         with futures.ThreadPoolExecutor(len(work)) as threads:
             return [one.result() for one in [threads.submit(task) for task in work]]
 
@@ -149,7 +150,7 @@ def put_to_sleep(ground: Ground, name: str) -> None:
 
 def test_of_24_that_come_at_once_exactly_as_many_get_in_as_may_and_the_others_wait_in_order(ground: Ground) -> None:
     ground.rules = {"environments": 5}
-    made = ground.at_once([lambda n=n: ground.deploy(n) for n in range(1, 25)])  # type: ignore[misc]
+    made = ground.at_once([functools.partial(ground.deploy, n) for n in range(1, 25)])
     by_state = [one.state for one in made]
     assert (by_state.count("deploying"), by_state.count("queued")) == (5, 19)
     assert len(ground.awake()) == len(ground.placed()) == 5
@@ -193,8 +194,8 @@ def test_those_that_wait_go_on_in_the_order_they_came_as_soon_as_others_are_dest
 
 def test_a_repository_that_has_its_share_holds_up_no_other(ground: Ground) -> None:
     ground.rules = {"environments": 4, "environmentsPerRepository": 2}
-    work = [lambda n=n: ground.deploy(n) for n in range(1, 6)]  # type: ignore[misc]
-    work += [lambda n=n: ground.deploy(n, repository=TOOLS) for n in range(1, 6)]  # type: ignore[misc]
+    work = [functools.partial(ground.deploy, n) for n in range(1, 6)]
+    work += [functools.partial(ground.deploy, n, repository=TOOLS) for n in range(1, 6)]
     made = ground.at_once(work)
     assert [one.state for one in made[:5]].count("deploying") == 2
     assert [one.state for one in made[5:]].count("deploying") == 2
@@ -469,7 +470,7 @@ def nodes(ground: Ground) -> Iterator[Ground]:
 
 def test_on_nodes_as_many_get_in_as_fit_however_many_come_at_once(nodes: Ground) -> None:
     nodes.waits = 8
-    made = nodes.at_once([lambda n=n: nodes.deploy(n) for n in range(1, 9)])  # type: ignore[misc]
+    made = nodes.at_once([functools.partial(nodes.deploy, n) for n in range(1, 9)])
     assert [one.state for one in made].count("deploying") == 3
     assert len(nodes.awake()) == len(nodes.placed()) == 3
     why = {one.outputs["reason"] for one in made if one.state == "queued"}
