@@ -2,13 +2,13 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long check bench mutants clean docs
+.PHONY: help demo test test-long check bench bench-cleaning mutants clean docs
 
 UV := $(shell scripts/bootstrap --path)
 RUN := $(UV) run --locked
 
 help: ## what there is
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | while IFS=$$'\t' read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | while IFS=$$'\t' read -r name text; do printf '  make %-14s %s\n' "$$name" "$$text"; done
 
 $(UV):
 	@scripts/bootstrap
@@ -27,6 +27,9 @@ check: $(UV) ## formats, types, layers, workflows, charts, schemas
 
 bench: $(UV) ## compare with how it is usually done, ratios from one run
 	@$(RUN) python -m tests.bench
+
+bench-cleaning: $(UV) ## compare how long it takes until the environments of fifty closed pull requests are gone
+	@$(RUN) python -m tests.bench.cleaning
 
 mutants: $(UV) ## change lifecycle.py in every small way, list the changes that no test notices
 	@$(RUN) python -m scripts.mutants

@@ -29,6 +29,7 @@ OPERATIONS = {
     f"{REPOSITORY}/deployments": ("get", "post"),
     f"{REPOSITORY}/deployments/{{deployment_id}}": ("get",),
     f"{REPOSITORY}/deployments/{{deployment_id}}/statuses": ("get", "post"),
+    f"{REPOSITORY}/actions/runs/{{run_id}}/rerun": ("post",),
 }
 
 

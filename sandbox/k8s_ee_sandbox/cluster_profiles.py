@@ -1,9 +1,10 @@
 """How much of a cluster runs. Another profile is one more entry here."""
 
+import contextlib
 import dataclasses
 import pathlib
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from k8s_ee_sandbox import errors, node, node_cilium, node_config, node_programs
 
@@ -94,3 +95,14 @@ def find(name: str) -> Profile:
     if name not in _PROFILES:
         raise errors.SandboxError(f"no profile is called {name!r}", hint=f"There are: {', '.join(names())}.")
     return _PROFILES[name]
+
+
+@contextlib.contextmanager
+def replaced(profile: Profile) -> Iterator[None]:
+    """Within it this process starts clusters of that name in another way: for measurements."""
+    before = find(profile.name)
+    _PROFILES[profile.name] = profile
+    try:
+        yield
+    finally:
+        _PROFILES[profile.name] = before

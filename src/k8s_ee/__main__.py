@@ -72,7 +72,8 @@ def _report(run: options.Run, result: outcome.Outcome) -> int:
     except errors.K8sEEError as error:
         _write(f"{error.message}: {error.hint}", to_stderr=True)
         return error.exit_code
-    return 0
+    # `report` speaks for jobs that failed, and did not fail itself.
+    return result.failure.exit_code if result.failure and result.command != "report" else 0
 
 
 def _print(run: options.Run, result: outcome.Outcome) -> None:

@@ -52,6 +52,14 @@ UNKNOWN_SINCE = "k8s-ee/unknown-since"
 UNKNOWN_ALERTED_AT = "k8s-ee/unknown-alerted-at"
 DESTROY_REQUESTED_AT = "k8s-ee/destroy-requested-at"
 
+ROUTE_CLASS = "k8s-ee/route-class"
+"""On an Ingress whose environment sleeps: the class it has when awake."""
+
+REQUESTS = "k8s-ee/requests"
+"""On the Lease of a place, or of one that waits for it: the processors and memory that the environment requests."""
+RERUN_AT = "k8s-ee/rerun-at"
+"""On the Lease of one that waits: when its run was started again."""
+
 
 def namespace_name(project: ProjectId, number: int) -> NamespaceName:
     """Raises InputError when the name would not be a DNS label of at most 63 characters."""

@@ -96,3 +96,7 @@ class Interrupted(K8sEEError):
     def __init__(self, signal_number: int) -> None:
         super().__init__("interrupted", hint="run the same command again: it goes on from what is there")
         self.exit_code = 128 + signal_number
+
+
+ONE_OF_MANY = (InputError, Refused, NotReady, Unavailable)
+"""What one of many may fail of while the others go on. An interruption is none of these: it ends them all."""

@@ -8,11 +8,12 @@ from __future__ import annotations
 import dataclasses
 import datetime
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, get_args
 
 from k8s_ee import environment
 
 Kind = Literal["keep", "warn", "sleep", "expire", "delete", "unstick", "leave"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 Time = datetime.datetime
 
 ENOUGH_FAILURES = 3  # passes in which a warning could not be posted; then the deadline holds without it
@@ -42,6 +43,15 @@ PullRequestState = Open | Closed | Unknown
 
 
 @dataclasses.dataclass(frozen=True)
+class OrphanedFinalizer:
+    """`finalizer` may go once its controller is gone: the Deployment "namespace/name", or an APIService by its name."""
+
+    finalizer: str
+    deployment: str = ""
+    api_service: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
 class Policy:
     """The platform's. `sleep_after` and `soft_ttl` None = never."""
 
@@ -54,6 +64,7 @@ class Policy:
     preserve_warn_before: datetime.timedelta = datetime.timedelta(hours=1)
     stuck_after: datetime.timedelta = datetime.timedelta(minutes=10)
     unknown_alert_after: datetime.timedelta = datetime.timedelta(hours=24)
+    orphaned_finalizers: tuple[OrphanedFinalizer, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)

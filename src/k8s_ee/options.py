@@ -17,7 +17,7 @@ from typing import Any, TextIO
 
 import click
 
-from k8s_ee import examples, outcome, redact, runner, settings
+from k8s_ee import errors, examples, outcome, redact, runner, settings
 from k8s_ee.commands import session
 
 Command = Callable[..., outcome.Outcome]
@@ -32,6 +32,23 @@ def duration(value: str) -> datetime.timedelta:
     if found is None:
         raise click.BadParameter(f"{value!r} is not a length of time: a number and m, h or d, as in 24h")
     return datetime.timedelta(**{_UNITS[found[2]]: int(found[1])})
+
+
+def moment(value: str) -> datetime.datetime:
+    """Raises BadParameter."""
+    try:
+        found: datetime.datetime | None = datetime.datetime.fromisoformat(value)
+    except ValueError:
+        found = None
+    if found is None or found.tzinfo is None:
+        raise click.BadParameter(f"{value!r} is not a time as in 2026-01-31T12:00:00+00:00")
+    return found
+
+
+def only_for_tests(ctx: session.Session, option: str) -> None:
+    """Every real GitHub speaks TLS. Raises InputError unless this one does not, or nothing would be done anyway."""
+    if ctx.settings.api_url.startswith("https:") and not ctx.options.dry_run:
+        raise errors.InputError(f"{option} is for tests, and for looking ahead", hint="add --dry-run")
 
 
 @dataclasses.dataclass

@@ -12,6 +12,7 @@ State = Literal[
     "valid",
     "planned",
     "built",
+    "queued",
     "deploying",
     "ready",
     "failed",
@@ -24,6 +25,8 @@ State = Literal[
     "sleeping",
     "awake",
     "expiring",
+    "lapsing",
+    "swept",
 ]
 
 

@@ -17,7 +17,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from k8s_ee import outcome, quoting, settings, staying, terminal
+from k8s_ee import outcome, quoting, settings, staying, sweeping, terminal
 
 COMMENT_CHARACTERS = 65_536
 MARKER = "<!-- k8s-ee:"
@@ -113,6 +113,7 @@ def _page(result: outcome.Outcome, known: Facts, *, evidence: int) -> str:
         f"### {_title(result, known)}",
         *_state(result, known),
         *_problems(result),
+        *_swept(result),
         *_why(result, known, evidence=evidence),
         *_fitting([f"> {quoting.markdown(note, limit=1000)}" for note in result.notes], _NOTES),
         *_phases(result),
@@ -129,6 +130,7 @@ def _title(result: outcome.Outcome, known: Facts) -> str:
     if result.state in staying.STATES:
         return staying.TITLES[result.state].format(name=name)
     titles: dict[outcome.State, str] = {
+        "queued": f"🕒 Preview {name} waits for room",
         "deploying": f"⏳ Preview {name} is being deployed",
         "ready": f"✅ Preview {name} is ready",
         "failed": f"❌ Preview {name}: {_what(result)} failed",
@@ -138,6 +140,7 @@ def _title(result: outcome.Outcome, known: Facts) -> str:
         "planned": f"📝 Plan for {name}: nothing was changed",
         "built": "✅ The image is built",
         "listed": f"Preview {name}",
+        "swept": "🧹 The janitor looked after all environments",
     }
     return titles[result.state]
 
@@ -167,6 +170,11 @@ def _staying(result: outcome.Outcome, known: Facts) -> list[str]:
     about = _namespace(result, known).split()
     rows = [one for one in result.data.get("environments", []) if one["namespace"] in about]
     return staying.paragraphs(result.state, rows, commit=lambda sha: _commit(sha, known))
+
+
+def _swept(result: outcome.Outcome) -> list[str]:
+    """Also when some of it failed: the others were looked after."""
+    return sweeping.markdown(result.data) if "summary" in result.data else []
 
 
 def _ready(result: outcome.Outcome, known: Facts) -> str:

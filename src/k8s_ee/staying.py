@@ -23,6 +23,7 @@ TITLES = {
     "sleeping": "💤 Preview {name} is asleep",
     "awake": "✅ Preview {name} is ready",
     "expiring": "⏰ Preview {name} will be destroyed soon",
+    "lapsing": "⏰ Preview {name} is preserved for a little while only",
 }
 STATES = frozenset(TITLES)
 
@@ -93,6 +94,13 @@ def _expiring(row: Row, commit: Commit) -> str:
     )
 
 
+def _lapsing(row: Row, commit: Commit) -> str:
+    return (
+        f"{_serving(row, commit)}It is preserved until {_until(row)}. After that it is destroyed, with its data, "
+        f"as soon as this pull request is closed. To keep it: {command(row, 'preserve')}."
+    )
+
+
 def _serving(row: Row, commit: Commit) -> str:
     sha, url = str(row.get("commit") or ""), str(row.get("url") or "")
     if not sha:
@@ -112,4 +120,5 @@ _SENTENCES: Mapping[str, Callable[[Row, Commit], str]] = {
     "sleeping": _sleeping,
     "awake": _awake,
     "expiring": _expiring,
+    "lapsing": _lapsing,
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from k8s_ee import outcome, quoting
+from k8s_ee import outcome, quoting, sweeping
 
 _TABLES = frozenset({"listed", "preserved", "unpreserved", "extended", "sleeping", "awake", "expiring"})
 _GREEN, _RED, _DIM, _END = "\x1b[32m", "\x1b[31m", "\x1b[2m", "\x1b[0m"
@@ -28,6 +28,8 @@ def _lines(result: outcome.Outcome) -> Iterator[str]:
         yield _yaml(result.data["manifests"])
         return
     yield _head(result)
+    if "summary" in result.data:
+        yield from sweeping.lines(result.data)
     for problem in result.problems:
         yield f"  {problem}"
     if result.failure:

@@ -29,9 +29,9 @@ class Bare:
 
 
 @contextlib.contextmanager
-def up() -> Iterator[Bare]:
+def up(name: str = "bare") -> Iterator[Bare]:
     """Taken down at the end. Each of pytest's workers has one of its own."""
-    name = "bare" + os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw")
+    name += os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw")
     made = sandboxes.up(name, "api", progress.Progress())
     try:
         yield Bare(environments.connect(made), conftest.kubectl_for(made.kubeconfig), made)

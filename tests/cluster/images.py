@@ -63,7 +63,7 @@ def _layer(files: dict[str, bytes]) -> tuple[bytes, str]:
             entry = tarfile.TarInfo(name)
             entry.size, entry.mode = len(content), 0o755
             tar.addfile(entry, io.BytesIO(content))
-    return gzip.compress(raw.getvalue()), digest(raw.getvalue())
+    return gzip.compress(raw.getvalue(), compresslevel=1), digest(raw.getvalue())
 
 
 def _descriptor(kind: str, content: bytes) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from k8s_ee import environment
+from k8s_ee import environment, resources
 from k8s_ee_sandbox import artifacts, cluster, platform, progress
 from tests import conftest
 from tests.cluster import fenced, outside, workloads
@@ -175,6 +175,29 @@ def test_the_fence_holds_from_a_pod_s_first_instruction(maker: fenced.Maker, ten
         tried = _tried(maker, target.namespace)
         assert tried["reached"] == 0
         assert tried["attempts"] >= 10
+
+
+@pytest.mark.usefixtures("world")
+def test_the_janitor_reaches_dns_the_api_server_and_port_443_and_nothing_reaches_it(
+    maker: fenced.Maker, tenant: str
+) -> None:
+    home, policies = maker.sandbox.platform_namespace, resources.directory("k8s") / "janitor" / "base" / "network.yaml"
+    maker.kubectl("apply", "-f", str(policies))
+    pod = workloads.pod("as-janitor", workloads.pod_spec(maker.sandbox.images["base"], fenced.APP))
+    pod["metadata"]["labels"] = {"app.kubernetes.io/name": "k8s-ee-janitor"}
+    maker.apply(pod, namespace=home)
+    try:
+        maker.kubectl("-n", home, "wait", "--for=condition=Ready", "pod/as-janitor", "--timeout=90s")
+        node = maker.sandbox.api_url.removeprefix("https://").partition(":")[0]
+        allowed = {("kubernetes.default.svc.cluster.local", 443), (node, 6443), (maker.pod_address("kube-system"), 53)}
+        others = _forbidden(maker, tenant) - {(maker.service_address("default", "kubernetes"), 443), (node, 6443)}
+        reached = maker.reached(home, allowed | others | {(_INTERNET, outside.PORT)}, pod="as-janitor")
+        assert reached == allowed
+        address = maker.kubectl("-n", home, "get", "pod", "as-janitor", "-o=jsonpath={.status.podIP}")
+        assert maker.reached(tenant, [(address, 8000)], pod="app") == set()
+    finally:
+        maker.kubectl("-n", home, "delete", "pod", "as-janitor", "--wait=false", "--ignore-not-found")
+        maker.kubectl("delete", "-f", str(policies))
 
 
 def _tried(maker: fenced.Maker, namespace: str) -> dict[str, int]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from k8s_ee import cluster, environment
+from k8s_ee import cluster, environment, lifecycle
 from k8s_ee.cluster import unstick
 from tests.cluster import bare, environments, workloads
 
@@ -75,7 +75,7 @@ def destroy(place: bare.Bare, observed: environment.Observed, *, seconds: float)
     return cluster.destroy.destroy(place.api, observed, deadline=deadline, progress=environments.quiet)
 
 
-def unstuck(place: bare.Bare, observed: environment.Observed, *orphans: unstick.Orphan) -> unstick.Report:
+def unstuck(place: bare.Bare, observed: environment.Observed, *orphans: lifecycle.OrphanedFinalizer) -> unstick.Report:
     return unstick.unstick(place.api, observed, orphans, environments.quiet)
 
 
@@ -97,12 +97,15 @@ def test_only_what_is_listed_and_whose_controller_is_gone_is_taken_off(
     alive = {"kind": "Deployment", **workloads.deployment("widgets", "none")}
     place.kubectl("-n", "default", "apply", "-f", "-", stdin=json.dumps(alive))
     assert unstuck(place, held).removed == ()
-    assert unstuck(place, held, unstick.Orphan("another.example.com/x", deployment="default/gone")).removed == ()
-    assert unstuck(place, held, unstick.Orphan(FINALIZER, deployment="default/widgets")).removed == ()
-    assert unstuck(place, held, unstick.Orphan(FINALIZER, api_service="v1.apps")).removed == ()
-    assert unstuck(place, held, unstick.Orphan(FINALIZER)).removed == ()
+    assert (
+        unstuck(place, held, lifecycle.OrphanedFinalizer("another.example.com/x", deployment="default/gone")).removed
+        == ()
+    )
+    assert unstuck(place, held, lifecycle.OrphanedFinalizer(FINALIZER, deployment="default/widgets")).removed == ()
+    assert unstuck(place, held, lifecycle.OrphanedFinalizer(FINALIZER, api_service="v1.apps")).removed == ()
+    assert unstuck(place, held, lifecycle.OrphanedFinalizer(FINALIZER)).removed == ()
     place.kubectl("-n", "default", "delete", "deployment", "widgets")
-    report = unstuck(place, held, unstick.Orphan(FINALIZER, deployment="default/widgets"))
+    report = unstuck(place, held, lifecycle.OrphanedFinalizer(FINALIZER, deployment="default/widgets"))
     assert report.removed == (
         f"{FINALIZER} of widgets.example.com/w: its controller, Deployment default/widgets, does not exist",
     )
@@ -112,7 +115,7 @@ def test_only_what_is_listed_and_whose_controller_is_gone_is_taken_off(
 def test_nothing_is_taken_off_in_an_environment_that_is_not_on_its_way_out(
     place: bare.Bare, held: environment.Observed
 ) -> None:
-    assert unstuck(place, held, unstick.Orphan(FINALIZER, deployment="default/gone")).removed == ()
+    assert unstuck(place, held, lifecycle.OrphanedFinalizer(FINALIZER, deployment="default/gone")).removed == ()
     assert FINALIZER in place.kubectl("-n", held.namespace, "get", "widget/w", "-o", "yaml")
 
 
@@ -146,7 +149,7 @@ def test_a_claim_that_a_pod_still_uses_is_named_and_its_protection_stays(place: 
     named = [line for line in receipt.left if "is held by finalizer" in line]
     assert any(line.startswith("persistentvolumeclaims/data ") for line in named)
     assert any(line.startswith("pods/user ") for line in named)
-    native = unstick.Orphan("kubernetes.io/pvc-protection", deployment="default/gone")
+    native = lifecycle.OrphanedFinalizer("kubernetes.io/pvc-protection", deployment="default/gone")
     assert unstuck(place, observed, native).removed == ()
     free(place, observed, "pod/user")
     place.kubectl("-n", observed.namespace, "delete", "pod/user", "--grace-period=0", "--force", check=False)

@@ -13,6 +13,7 @@ import pytest
 from k8s_ee import config, environment, errors, lifecycle, plan, pull_request, trust
 from k8s_ee.commands import build, builders
 from k8s_ee.config import checking, model, variables
+from k8s_ee.plan import capacity
 from tests.contract import schemas
 
 CHANGES, PLATFORM_CHANGES = schemas.changes("k8s-ee"), schemas.changes("platform")
@@ -33,7 +34,10 @@ def test_every_key_changes_some_manifest_decision_or_build_input(
 
 
 NOT_PLANNED = {
+    "capacity.queueWait": "how long commands/room.py waits for a place",
+    "commentAuthors": "whose comment is ours: commands/janitor.py hands them to the GitHub client",
     "ingress.address": "where a runner connects: commands/app.py hands it to the probe",
+    "lifecycle.orphanedFinalizers": "what cluster/unstick.py may take off",
     "lifecycle.preserveFor": "the length of a preserve: commands/keeping.py",
     "lifecycle.preserveLimit": "how many: commands/keeping.py hands it to the slots",
 }
@@ -74,7 +78,22 @@ def _planned(wanted: model.Config, platform: model.Platform) -> list[Any]:
         _decided(wanted, platform),
         _refused(wanted, platform),
         list(_lived(platform)),
+        list(_placed(wanted, platform)),
     ]
+
+
+def _placed(wanted: model.Config, platform: model.Platform) -> Iterator[Any]:
+    """Who of 30 gets a place on small nodes, and who makes room for one more, hours after they were used."""
+    now = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+    needed = capacity.requests(wanted)
+    claims = [capacity.Claim(f"a-pr-{number}", number % 2, needed) for number in range(30)]
+    nodes = capacity.parse("4 64Gi") if platform.capacity.mode == "allocatable" else None
+    turns = capacity.turns(claims, capacity.Room((), nodes), platform.capacity)
+    yield turns
+    idle = [capacity.Idle(one, now - datetime.timedelta(hours=hours)) for hours, one in enumerate(claims)]
+    limited = dataclasses.replace(platform.capacity, environments=30)
+    room = capacity.Room(tuple(claims))
+    yield capacity.sleepers(capacity.Claim("new", 0), room, limited, idle=idle[:3], now=now)
 
 
 def _lived(platform: model.Platform) -> Iterator[Any]:

@@ -55,6 +55,7 @@ REQUESTS: tuple[tuple[str, str, Any], ...] = (
     ("POST", f"{REPO}/deployments", {"ref": SHA, "payload": {"pr": 7}, "transient_environment": True}),
     ("GET", f"{REPO}/deployments/2", None),
     ("GET", f"{REPO}/deployments/2/statuses", None),
+    ("POST", f"{REPO}/actions/runs/77/rerun", None),
     ("POST", f"{REPO}/deployments/2/statuses", {"state": "inactive", "log_url": "https://x.example/log"}),
 )
 

@@ -73,10 +73,15 @@ def test_what_does_not_conform_is_found(
     assert said in problems(changed(path, value), tmp_path)
 
 
-def test_every_source_of_manifests_is_among_what_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
-    tools = artifacts.ensure("helm", progress=progress.Progress())
-    monkeypatch.setenv("PATH", str(tools["helm"].parent), prepend=":")
-    found = kubeconform.everything()
+def test_every_source_of_manifests_is_among_what_is_checked(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
+) -> None:
+    tools = artifacts.ensure("helm", "kubectl", progress=progress.Progress())
+    for tool in tools.values():
+        monkeypatch.setenv("PATH", str(tool.parent), prepend=":")
+    found = kubeconform.everything(tmp_path)
     assert {"environment-minimal", "environment-full", "platform-identity", "sandbox-dns"} <= found.keys()
+    assert {"platform", "janitor-base", "janitor-overlays-dry-run", "janitor-everything"} <= found.keys()
     kinds = {one["kind"] for objects in found.values() for one in objects}
     assert {"Deployment", "StatefulSet", "Job", "Ingress", "NetworkPolicy", "ValidatingAdmissionPolicy"} <= kinds
+    assert {"CronJob", "ClusterRole", "PriorityClass"} <= kinds

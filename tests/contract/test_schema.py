@@ -72,7 +72,12 @@ def test_a_default_of_the_schema_is_the_default_of_the_model(name: str, leaf: sc
 def _default(name: str, path: str) -> Any:
     """What the model says of a key that nobody wrote, as the schema would write it."""
     asked = path
-    special = {"databases.postgresql": False, "databases.postgresql.enabled": True, "engineImages.postgresql": ""}
+    special = {
+        "databases.postgresql": False,
+        "databases.postgresql.enabled": True,
+        "engineImages.postgresql": "",
+        "lifecycle.orphanedFinalizers": {},
+    }
     if path in special:
         return special[path]
     if name == "platform":

@@ -162,3 +162,15 @@ def test_mistakes_in_a_config_name_the_environment_whose_comment_tells_of_them(f
 def test_a_length_of_time_is_a_number_and_a_unit(folder: pathlib.Path, given: str) -> None:
     done = run("extend", "--pr", "7", "--repository-id", "1", "--", given, directory=folder)
     assert (done.returncode, "as in 24h" in done.stderr) == (2, True), done.stderr
+
+
+def test_the_clock_of_the_janitor_can_only_be_moved_for_looking_ahead_or_on_a_github_of_tests(
+    folder: pathlib.Path,
+) -> None:
+    moved, nowhere = ("janitor", "--now=2099-01-01T00:00:00+00:00"), "K8S_EE_KUBECONFIG"
+    refused = run(*moved, directory=folder, **{nowhere: "/none/of/this"})
+    assert (refused.returncode, "for tests" in refused.stderr) == (2, True), refused.stderr
+    for arguments, url in (((*moved, "--dry-run"), "https://api.github.com"), (moved, "http://127.0.0.1:9")):
+        went_on = run(*arguments, directory=folder, GITHUB_API_URL=url, **{nowhere: "/none/of/this"})
+        assert "for tests" not in went_on.stderr
+        assert went_on.returncode == 5, went_on.stderr

@@ -33,17 +33,27 @@ _ANSWERED = {"slow", "truncated", "garbled", "altered"}
 
 
 class Server:
-    """Listens on `port` (0 = any) from the start; a context manager that leaves no thread and no socket behind."""
+    """Listens on `port` (0 = any) from the start; a context manager that leaves no thread and no socket behind.
 
-    def __init__(self, state: states.State | None = None, *, port: int = 0, file: pathlib.Path | None = None) -> None:
+    `host` is an address of this machine: the pods of a sandbox reach the one of its link, and not the loopback.
+    """
+
+    def __init__(
+        self,
+        state: states.State | None = None,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        file: pathlib.Path | None = None,
+    ) -> None:
         self.faults = faults.Faults()
         self.log: list[dict[str, Any]] = []
         self.lock = threading.Lock()
         self._file = file
         self._connections: set[socket.socket] = set()
-        self._http = http.server.ThreadingHTTPServer(("127.0.0.1", port), self._handler())
+        self._http = http.server.ThreadingHTTPServer((host, port), self._handler())
         self._http.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._http.server_address[1]}"
+        self.url = f"http://{host}:{self._http.server_address[1]}"
         self.github = routes.GitHub(state or states.State(), base=self.url)
         self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
 

@@ -296,3 +296,9 @@ def _add_status(github: GitHub, request: Request, owner: str, repo: str, deploym
         github.state.deactivate_others(repository, deployment)
     deployment.statuses.append(made)
     return Answer(201, github.shapes.status(repository, deployment, made))
+
+
+@route("POST /repos/{owner}/{repo}/actions/runs/{run_id}/rerun")
+def _rerun(github: GitHub, _request: Request, owner: str, repo: str, run_id: str) -> Answer:
+    github.repository(owner, repo).reruns.append(int(run_id))
+    return Answer(201, {})

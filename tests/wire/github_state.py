@@ -80,7 +80,10 @@ class Deployment:
 
 @dataclasses.dataclass
 class Repository:
-    """`permissions`: admin, write, read or none by login. `former_names` lead here in GraphQL, as after a renaming."""
+    """`permissions`: admin, write, read or none by login. `former_names` lead here in GraphQL, as after a renaming.
+
+    `reruns` are the ids of the workflow runs that were started again.
+    """
 
     id: int = 1
     owner_id: int = 10
@@ -90,6 +93,7 @@ class Repository:
     deployments: dict[int, Deployment] = dataclasses.field(default_factory=dict)
     permissions: dict[str, str] = dataclasses.field(default_factory=dict)
     former_names: list[str] = dataclasses.field(default_factory=list)
+    reruns: list[int] = dataclasses.field(default_factory=list)
 
     @property
     def owner(self) -> str:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.workflows import conftest
 
 STEPS = ".github/workflows/preview-steps.yml"
+CLEANUP = ".github/workflows/preview-cleanup.yml"
 
 PREBUILT = f"""
 name: Prebuilt
@@ -144,3 +147,23 @@ def test_no_secret_is_in_the_log(consumer: conftest.Consumer) -> None:
     result = consumer.run("opened")
     assert "s3cret" not in result.log
     assert "ghs_harness" not in result.log
+
+
+@pytest.mark.parametrize("event", ["schedule", "workflow_dispatch"])
+def test_the_scheduled_clean_up_is_one_pass_with_the_key_and_the_job_s_own_token(
+    consumer: conftest.Consumer, event: str
+) -> None:
+    counts = {"checked": "3", "deleted": "1", "failed": "0", "unknown": "0"}
+    result = consumer.run("none", workflow=CLEANUP, event=event, answers={"janitor": {"outputs": counts}})
+    assert result.jobs == {"janitor": "success"}, result.log
+    (call,) = consumer.calls().values()
+    assert call["command"] == "janitor"
+    assert "s3cret" in call["env"]["K8S_EE_KUBECONFIG"]
+    assert call["token"]
+    assert call["env"]["K8S_EE_DRY_RUN"] == "false"
+    assert counts.items() <= result.outputs["janitor/janitor"].items()
+
+
+def test_a_pass_that_could_not_know_everything_is_a_red_run(consumer: conftest.Consumer) -> None:
+    result = consumer.run("none", workflow=CLEANUP, event="schedule", answers={"janitor": {"exit": 5}})
+    assert result.jobs == {"janitor": "failure"}

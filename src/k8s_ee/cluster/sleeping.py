@@ -1,6 +1,7 @@
 """An environment that nobody uses stops and keeps its data; woken, it is what it was.
 
     REPLICAS       what runs when it is awake; written before the first scale, so it is never lost
+    (its route)    parked before anything stops, and brought back after everything is ready
     ASLEEP_SINCE   everything was scaled to zero; written last
     ACTIVE_AT      changes whenever somebody wakes or deploys it: whoever puts it to sleep then gives way
 
@@ -9,6 +10,7 @@ A process killed between two of these steps leaves what the next `sleep` or `wak
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 import functools
@@ -17,8 +19,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from k8s_ee import environment, errors
-from k8s_ee.cluster import kinds, marks, messages, pool, waiting, watching
+from k8s_ee import environment, errors, plan
+from k8s_ee.cluster import kinds, marks, messages, pool, routing, waiting, watching
 
 if TYPE_CHECKING:
     from k8s_ee.cluster import client
@@ -29,6 +31,7 @@ Counts = Mapping[str, int]
 _STORES, _SERVERS = "StatefulSet", "Deployment"
 _ACTIVITY = (environment.ACTIVE_AT, environment.DEPLOYED_AT, environment.REPLICAS)
 _ATTEMPTS = 10
+_ENDPOINT_SECONDS = 10.0
 
 
 class Woken(errors.Refused):
@@ -60,17 +63,19 @@ def sleep(cluster: client.Cluster, observed: environment.Observed, now: datetime
     stopped by then runs again), and Refused when it is being destroyed.
     """
     marks.require_kept(observed)
-    workloads = _workloads(cluster, observed)
+    workloads, routes = _workloads(cluster, observed), routing.leading(cluster, observed.namespace)
     running = [one for one in workloads if one.replicas]
-    if observed.asleep_since and not running:
+    if observed.asleep_since and not running and not routes:
         return observed
     counts = _wanted(observed, workloads)
     recorded = _write(cluster, observed, {environment.REPLICAS: json.dumps(counts, sort_keys=True)})
+    routing.park(cluster, recorded.namespace, routes, wanted=functools.partial(_unused, cluster, recorded))
     pool.side_by_side([functools.partial(_stop, cluster, recorded, one) for one in running])
     try:
         return _fall_asleep(cluster, observed if cluster.dry_run else recorded, now)
     except Woken:
         _scale_up(cluster, recorded, counts)
+        routing.reopen(cluster, recorded.namespace)
         raise
 
 
@@ -92,6 +97,7 @@ def wake(
     marks.require_kept(observed)
     workloads = _workloads(cluster, observed)
     if not is_stopped(observed) and any(one.replicas for one in workloads):
+        routing.reopen(cluster, observed.namespace)
         return observed
     counts = _wanted(observed, workloads)
     begun = _begin(cluster, observed, now)
@@ -100,6 +106,7 @@ def wake(
         waiting.ready(cluster, begun.namespace, there, deadline=deadline, progress=progress, redact=redact)
         if not cluster.dry_run:
             _still_awake(cluster, begun, now)
+    _lead_there(cluster, begun, deadline)
     if cluster.dry_run:  # The first step was only written on paper, so the last can't build on it.
         return begun
     done = marks.write(cluster, begun, {environment.REPLICAS: None}, reads=[*_ACTIVITY, environment.ASLEEP_SINCE])
@@ -184,6 +191,20 @@ def _gave_way(
     raise Woken(observed.namespace)
 
 
+def _unused(cluster: client.Cluster, recorded: environment.Observed) -> bool:
+    """Whether nobody deployed to it or woke it since it was recorded to be put to sleep."""
+    return _activity(marks.again(cluster, recorded)) == _activity(recorded)
+
+
+def _lead_there(cluster: client.Cluster, awake: environment.Observed, deadline: float) -> None:
+    """Its pods are ready and their endpoints follow: until then the responder has more to say than the controller."""
+    if awake.head_sha:
+        until = min(deadline, time.monotonic() + _ENDPOINT_SECONDS)
+        with contextlib.suppress(errors.NotReady):
+            waiting.served(cluster, awake.namespace, plan.APP, awake.head_sha, deadline=until)
+    routing.reopen(cluster, awake.namespace)
+
+
 def _activity(observed: environment.Observed) -> tuple[str | None, ...]:
     return tuple(observed.annotations.get(key) for key in (environment.ACTIVE_AT, environment.DEPLOYED_AT))
 
@@ -217,7 +238,7 @@ def _stop(cluster: client.Cluster, observed: environment.Observed, workload: _Wo
         if _scale(cluster, observed, workload, 0) != 409:
             return
         found = cluster.get(workload.kind, workload.name, observed.namespace)
-        if found is None or _activity(marks.again(cluster, observed)) != _activity(observed):
+        if found is None or not _unused(cluster, observed):
             return
         workload = dataclasses.replace(workload, resource_version=found["metadata"]["resourceVersion"])
     raise errors.ClusterUnavailable(

@@ -20,7 +20,15 @@ Manifest = dict[str, Any]
 _ATTEMPTS = 5
 
 
-def acquire(cluster: client.Cluster, *, namespace: str, prefix: str, limit: int, holder: str) -> str | None:
+def acquire(
+    cluster: client.Cluster,
+    *,
+    namespace: str,
+    prefix: str,
+    limit: int,
+    holder: str,
+    annotations: Mapping[str, str] | None = None,
+) -> str | None:
     """Name of the Lease (`PREFIX-0` to `PREFIX-(limit-1)`) that `holder` has now; None when all are taken.
 
     `holder` is the uid of an environment's namespace, a space, and its name. Whoever has one already gets the same
@@ -31,10 +39,11 @@ def acquire(cluster: client.Cluster, *, namespace: str, prefix: str, limit: int,
     if mine:
         return mine
     for number in _free(taken, prefix, limit):
-        if cluster.create(_lease(f"{prefix}-{number}", namespace, prefix=prefix, holder=holder)) is not None:
+        lease = _lease(f"{prefix}-{number}", namespace, prefix=prefix, holder=holder, annotations=annotations or {})
+        if cluster.create(lease) is not None:
             return _lowest(cluster, namespace, prefix, number=number, holder=holder)
         found = cluster.get("Lease", f"{prefix}-{number}", namespace)
-        if found and _holder(found) == holder:
+        if found and holder_of(found) == holder:
             return f"{prefix}-{number}"
     return None
 
@@ -43,16 +52,16 @@ def release(cluster: client.Cluster, namespace: str, name: str, holder: str) -> 
     """Whether `holder` had it, and it is free now. One that is somebody else's is left alone."""
     for _attempt in range(_ATTEMPTS):
         found = cluster.get("Lease", name, namespace)
-        if found is None or _holder(found) != holder:
+        if found is None or holder_of(found) != holder:
             return False
-        if _delete(cluster, found):
+        if drop(cluster, found):
             return True
     return False
 
 
 def held(cluster: client.Cluster, namespace: str, prefix: str) -> dict[str, str]:
     """Holder of each slot that is taken, by name."""
-    return {lease["metadata"]["name"]: _holder(lease) for lease in _leases(cluster, namespace, prefix)}
+    return {lease["metadata"]["name"]: holder_of(lease) for lease in _leases(cluster, namespace, prefix)}
 
 
 def reclaim(cluster: client.Cluster, *, namespace: str, prefix: str, live: Collection[str]) -> tuple[str, ...]:
@@ -63,8 +72,8 @@ def reclaim(cluster: client.Cluster, *, namespace: str, prefix: str, live: Colle
     """
     freed = []
     for lease in _leases(cluster, namespace, prefix):
-        uid, _, name = _holder(lease).partition(" ")
-        if uid and name and uid not in live and _gone(cluster, name, uid) and _delete(cluster, lease):
+        uid, _, name = holder_of(lease).partition(" ")
+        if uid and name and uid not in live and _gone(cluster, name, uid) and drop(cluster, lease):
             freed.append(lease["metadata"]["name"])
     return tuple(freed)
 
@@ -112,22 +121,23 @@ def _mine(taken: Mapping[str, str], holder: str) -> str | None:
     return min(mine, key=lambda name: int(name.rpartition("-")[2]), default=None)
 
 
-def _holder(lease: Manifest) -> str:
+def holder_of(lease: Manifest) -> str:
+    """Empty when nobody has it."""
     return str((lease.get("spec") or {}).get("holderIdentity") or "")
 
 
-def _lease(name: str, namespace: str, *, prefix: str, holder: str) -> Manifest:
+def _lease(name: str, namespace: str, *, prefix: str, holder: str, annotations: Mapping[str, str]) -> Manifest:
     labels = {environment.MANAGED_BY: environment.MANAGER, environment.COMPONENT: prefix}
     return {
         "apiVersion": kinds.kind("Lease").api_version,
         "kind": "Lease",
-        "metadata": {"name": name, "namespace": namespace, "labels": labels},
+        "metadata": {"name": name, "namespace": namespace, "labels": labels, "annotations": dict(annotations)},
         "spec": {"holderIdentity": holder},
     }
 
 
-def _delete(cluster: client.Cluster, lease: Manifest) -> bool:
-    """Only as it was read: by now it may be somebody else's."""
+def drop(cluster: client.Cluster, lease: Manifest) -> bool:
+    """Whether it is free now. Only as it was read: by now it may be somebody else's."""
     metadata = lease["metadata"]
     answer = cluster.delete(
         "Lease",

@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
-from k8s_ee import environment, errors
+from k8s_ee import environment, errors, lifecycle
 from k8s_ee.cluster import diagnose, kinds, messages, pool
 
 if TYPE_CHECKING:
@@ -29,15 +29,6 @@ _NATIVE = re.compile(r"[^/]*|([^/]*\.)?(kubernetes|k8s)\.io/.*", re.ASCII)
 """Finalizers that Kubernetes itself serves, and those of no domain: nobody's controller is gone for these."""
 _NAMED = 5
 """Objects of one resource that are named; of the others the number."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Orphan:
-    """`finalizer` may go once its controller is gone: the Deployment "namespace/name", or an APIService by its name."""
-
-    finalizer: str
-    deployment: str = ""
-    api_service: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,7 +65,10 @@ def blockers(cluster: client.Cluster, namespace: Manifest) -> tuple[str, ...]:
 
 
 def unstick(
-    cluster: client.Cluster, observed: environment.Observed, orphans: Sequence[Orphan], progress: Progress
+    cluster: client.Cluster,
+    observed: environment.Observed,
+    orphans: Sequence[lifecycle.OrphanedFinalizer],
+    progress: Progress,
 ) -> Report:
     """Takes off the finalizers of `orphans` whose controller is proven gone, from what is left in this namespace.
 
@@ -151,7 +145,7 @@ def _described(found: Collection[Holder]) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def _gone(cluster: client.Cluster, orphan: Orphan) -> str:
+def _gone(cluster: client.Cluster, orphan: lifecycle.OrphanedFinalizer) -> str:
     """The proof in words; "" while it exists, or when it could not be asked: unknown is not absent."""
     namespace, _, name = orphan.deployment.partition("/")
     with contextlib.suppress(errors.K8sEEError):

@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from k8s_ee import environment, errors, helm, outcome, plan, probe
-from k8s_ee.cluster import pool, sleeping, waiting, watching
-from k8s_ee.commands import admission, cleanup, databases, reporting, session
+from k8s_ee.cluster import pool, routing, sleeping, waiting, watching
+from k8s_ee.commands import admission, cleanup, databases, reporting, room, session
 from k8s_ee.commands import namespace as namespaces
 
 Manifest = dict[str, Any]
@@ -27,6 +27,7 @@ def deploy_app(ctx: session.Session, *, image: str) -> outcome.Outcome:
     databases.require_namespace(ctx)
     check_image(ctx, image)
     if ctx.observed and sleeping.is_stopped(ctx.observed):
+        room.wake(ctx, ctx.observed)
         sleeping.wake_databases(ctx.cluster, ctx.observed)
     started = time.monotonic()
     databases.hide_credentials(ctx, ctx.target().namespace)
@@ -117,7 +118,10 @@ def _forget_the_previous(ctx: session.Session, release: tuple[Manifest, ...]) ->
 def finish(ctx: session.Session, *, command: str, started: float) -> outcome.Outcome:
     """Asks the link, writes on the namespace what was proven, and says so. Raises NotReady if it does not answer."""
     target = ctx.target()
-    verified_from = _reachable(ctx) if ctx.config.ingress.enabled else "cluster"
+    verified_from = "cluster"
+    if ctx.config.ingress.enabled:
+        address = ctx.platform.ingress.address
+        verified_from = reachable(ctx, target, path=ctx.config.app.health_path, address=address)
     assert ctx.observed is not None  # noqa: S101 - every deploy passed require_namespace or fence
     ctx.cluster.annotate(
         target.namespace,
@@ -152,14 +156,11 @@ def _unless_obsolete(ctx: session.Session) -> outcome.Outcome | None:
     return None
 
 
-def _reachable(ctx: session.Session) -> str:
-    target, app = ctx.target(), ctx.config.app
+def reachable(ctx: session.Session, target: environment.Environment, *, path: str, address: str) -> str:
+    """From where the link was seen to answer 2xx. Raises NotReady when it answers something else."""
     with ctx.phase("link"):
         answer = probe.until_ready(
-            target,
-            path=app.health_path,
-            address=ctx.platform.ingress.address,
-            deadline=min(ctx.deadline, time.monotonic() + 60),
+            target, path=path, address=address, deadline=min(ctx.deadline, time.monotonic() + 60)
         )
     if answer.ready:
         return "runner"
@@ -168,7 +169,7 @@ def _reachable(ctx: session.Session) -> str:
         return "cluster"
     found = f"answered {answer.status}" if answer.status else answer.reason
     raise errors.NotReady(
-        f"{target.url}{app.health_path} {found}",
+        f"{target.url}{path} {found}",
         hint="the pods are ready, so look at the ingress controller: its class, its log, its network policy",
     )
 
@@ -192,6 +193,8 @@ def _put_back(ctx: session.Session) -> None:
     }
     apply(ctx, [deployment])
     slept = ctx.observed is not None and sleeping.is_stopped(ctx.observed)
+    if slept:
+        routing.reopen(ctx.cluster, namespace)
     now = "starts again" if slept else "still serves"
     ctx.notes.append(f"commit {good[:7]} {now}; {ctx.target().head_sha[:7]} was taken back")
 

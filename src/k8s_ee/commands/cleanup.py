@@ -7,7 +7,7 @@ import json
 
 from k8s_ee import cluster, environment, errors, outcome
 from k8s_ee.cluster import pool
-from k8s_ee.commands import admission, session
+from k8s_ee.commands import admission, room, session
 
 _ATTEMPTS = 5
 
@@ -25,6 +25,7 @@ def cleanup(ctx: session.Session, *, project: str = "") -> outcome.Outcome:
         return _result(ctx, "planned", found, receipts=[], project=project)
     with ctx.phase("destroy"):
         receipts = pool.side_by_side([functools.partial(_destroy, ctx, one) for one in found])
+    room.give_back(ctx, receipts)
     left = tuple(item for one in receipts for item in one.left)
     deleted = [one.namespace for one in receipts if one.deleted]
     ctx.outputs |= {"deleted": json.dumps(deleted), "left-over": json.dumps(left)}

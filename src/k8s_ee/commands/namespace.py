@@ -7,7 +7,7 @@ from typing import Any
 
 from k8s_ee import environment, errors, outcome, plan
 from k8s_ee.cluster import namespaces, pool
-from k8s_ee.commands import admission, databases, reporting, session
+from k8s_ee.commands import admission, databases, reporting, room, session
 
 FENCE = plan.manager(plan.FENCE)
 
@@ -19,6 +19,9 @@ def create_namespace(ctx: session.Session) -> outcome.Outcome:
     refusal = admission.check(ctx)
     if refusal:
         return ctx.skipped("create-namespace", refusal)
+    queued = room.enter(ctx, "create-namespace")
+    if queued:
+        return queued
     ensured = fence(ctx)
     reporting.begin(ctx, "create-namespace", phase="namespace")
     outputs = {
@@ -41,8 +44,7 @@ def fence(ctx: session.Session) -> namespaces.Ensured:
     manifest = plan.namespace(target, platform)
     with ctx.phase("namespace"):
         with pool.beside(functools.partial(_read_platform, ctx)) as pull_secrets:
-            ensured = namespaces.ensure(ctx.cluster, manifest, target, ctx.deadline)
-            ctx.observed, ctx.fresh = ensured.observed, ensured.created
+            ensured = _ensure(ctx, manifest)
         copies = pull_secrets()
         if ctx.options.dry_run and ensured.created:
             return ensured  # nothing was created, so there is nothing to put the rest into
@@ -53,6 +55,17 @@ def fence(ctx: session.Session) -> namespaces.Ensured:
         pool.side_by_side([functools.partial(put, manifests), functools.partial(put, copies)])
         if not ensured.created:
             ctx.cluster.prune(target.namespace, plan.FENCE, FENCE, databases.names(manifests))
+    return ensured
+
+
+def _ensure(ctx: session.Session, manifest: Manifest) -> namespaces.Ensured:
+    try:
+        ensured = namespaces.ensure(ctx.cluster, manifest, ctx.target(), ctx.deadline)
+    except BaseException:
+        room.leave(ctx)
+        raise
+    ctx.observed, ctx.fresh = ensured.observed, ensured.created
+    room.settle(ctx)
     return ensured
 
 

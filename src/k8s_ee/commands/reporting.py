@@ -85,6 +85,11 @@ def _is_news(result: outcome.Outcome) -> bool:
     return told and not result.data.get("superseded")
 
 
+def tell(ctx: session.Session, result: outcome.Outcome) -> None:
+    """Writes into the pull request how it stands."""
+    _tell_github(ctx, result, report.facts(ctx.settings, namespace=_namespace(ctx)))
+
+
 def begin(ctx: session.Session, command: str, *, phase: str) -> None:
     """Says in the pull request that its environment is on the way."""
     known = report.facts(ctx.settings, namespace=_namespace(ctx), phase=phase)

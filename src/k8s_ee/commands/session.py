@@ -55,6 +55,8 @@ class Session:
     environment: environments.Environment | None = None
     observed: environments.Observed | None = None
     fresh: bool = False
+    waited: float = 0.0
+    """Seconds in line for a place, which nobody could have used otherwise."""
     _started: float = dataclasses.field(default_factory=time.monotonic)
 
     @functools.cached_property
@@ -91,7 +93,7 @@ class Session:
     @property
     def deadline(self) -> float:
         """On the monotonic clock, in seconds."""
-        return self._started + self.options.timeout
+        return self._started + self.options.timeout + self.waited
 
     @contextlib.contextmanager
     def phase(self, name: str) -> Iterator[None]:

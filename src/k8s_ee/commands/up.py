@@ -9,7 +9,7 @@ from typing import Any
 
 from k8s_ee import helm, outcome, plan
 from k8s_ee.cluster import pool
-from k8s_ee.commands import admission, app, databases, namespace, reporting, session
+from k8s_ee.commands import admission, app, databases, namespace, reporting, room, session
 
 Manifest = dict[str, Any]
 
@@ -22,6 +22,10 @@ def up(ctx: session.Session, *, image: str) -> outcome.Outcome:
     started = time.monotonic()
     app.check_image(ctx, image)
     helm.executable()  # before anything is written
+    queued = room.enter(ctx, "up")
+    if queued:
+        return queued
+    started += ctx.waited
     with pool.beside(functools.partial(_render, ctx, image)) as rendered:
         namespace.fence(ctx)
     stores, release = rendered()

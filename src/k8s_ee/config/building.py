@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from k8s_ee import environment
+from k8s_ee import environment, lifecycle
 from k8s_ee.config import durations, model, quantities
 
 Values = Mapping[str, Any]
@@ -36,13 +36,14 @@ def config(values: Values, *, path: str, marks: Mapping[str, tuple[int, int]]) -
 def platform(values: Values) -> model.Platform:
     """As `config`, for the platform's settings."""
     plain = ("scheme", "registries", "imagePullSecrets", "storageClass", "podSecurity")
-    flat = _fields(values, only=(*plain, "metricsNamespace", "clusterCidrs", "priorityClass"))
+    flat = _fields(values, only=(*plain, "metricsNamespace", "clusterCidrs", "priorityClass", "commentAuthors"))
     limits = {f"max_{name}": value for name, value in values.get("limits", {}).items()}
     allowed = {f"allowed_{name}": value for name, value in _fields(values.get("allowed", {})).items()}
     return model.Platform(
         domain=values.get("domain", ""),
         ingress=model.PlatformIngress(**_fields(values.get("ingress", {}))),
         lifecycle=_lifecycle(values.get("lifecycle", {})),
+        capacity=model.Capacity(**_fields(_timed(values.get("capacity", {}), "sleepIdleFor", "queueWait"))),
         engine_images={engine: image for engine, image in values.get("engineImages", {}).items() if image},
         **flat,
         **limits,
@@ -51,8 +52,21 @@ def platform(values: Values) -> model.Platform:
 
 
 def _lifecycle(values: Values) -> model.LifecyclePolicy:
-    given = {name: durations.parse(value) if isinstance(value, str) else value for name, value in values.items()}
-    return model.LifecyclePolicy(**_fields(given))
+    plain = {name: value for name, value in values.items() if name != "orphanedFinalizers"}
+    given = {name: durations.parse(value) if isinstance(value, str) else value for name, value in plain.items()}
+    orphans = values.get("orphanedFinalizers", {}).items()
+    return model.LifecyclePolicy(**_fields(given), orphaned_finalizers=tuple(_orphan(*one) for one in orphans))
+
+
+def _timed(values: Values, *names: str) -> Values:
+    return {name: durations.parse(value) if name in names else value for name, value in values.items()}
+
+
+def _orphan(finalizer: str, served_by: str) -> lifecycle.OrphanedFinalizer:
+    kind, _, name = served_by.partition("/")
+    if kind == "deployment":
+        return lifecycle.OrphanedFinalizer(finalizer, deployment=name)
+    return lifecycle.OrphanedFinalizer(finalizer, api_service=name)
 
 
 def _fields(values: Values, *, only: tuple[str, ...] | None = None) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 from collections.abc import Mapping
 from typing import Literal
 
@@ -128,6 +129,25 @@ class PlatformIngress:
 
 
 @dataclasses.dataclass(frozen=True)
+class Capacity:
+    """How many environments may be awake at a time; 0 = as many as there are.
+
+    `allocatable`: besides, what they request must fit into what the nodes have.
+    """
+
+    mode: Literal["slots", "allocatable"] = "slots"
+    environments: int = 0
+    environments_per_repository: int = 0
+    sleep_least_recently_used: bool = True
+    sleep_idle_for: datetime.timedelta = datetime.timedelta(hours=1)
+    queue_wait: datetime.timedelta = datetime.timedelta(minutes=10)
+
+    @property
+    def is_limited(self) -> bool:
+        return bool(self.environments or self.environments_per_repository or self.mode == "allocatable")
+
+
+@dataclasses.dataclass(frozen=True)
 class Platform:
     """Cluster-wide settings. Empty `allowed_owner_ids` and `allowed_repository_ids` = nobody may deploy.
 
@@ -154,3 +174,5 @@ class Platform:
     cluster_cidrs: tuple[str, ...] = ()
     priority_class: str = "k8s-ee-preview"
     lifecycle: LifecyclePolicy = dataclasses.field(default_factory=LifecyclePolicy)
+    capacity: Capacity = Capacity()
+    comment_authors: tuple[str, ...] = ("github-actions[bot]",)

@@ -59,6 +59,10 @@ class Api:
                 failure = error
         raise failure
 
+    def post(self, path: str) -> None:
+        """One try, of something whose answer says no more than that it was taken."""
+        self._line.request("POST", path)
+
     def login(self) -> str:
         """Whose token this is; an App's without the `[bot]` that REST writes after it. Empty = GitHub does not say."""
         # GET /user is closed to GITHUB_TOKEN and to Apps; `viewer` names all three.

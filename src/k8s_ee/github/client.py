@@ -114,6 +114,10 @@ class GitHub:
     ) -> None:
         deployments.set_status(self._api, deployment, state, url=url, log_url=log_url, description=description)
 
+    def rerun(self, run: int) -> None:
+        """Starts all jobs of a workflow run again; needs `actions: write`. Tried once: a second would be refused."""
+        self._api.post(f"{self._api.repository}/actions/runs/{run}/rerun")
+
     def deactivate(self, number: int, *, namespace: str = "", keep: int = 0) -> tuple[int, ...]:
         """Sets our Deployments of this pull request inactive, but for `keep`; ids of those that were not yet."""
         return deployments.deactivate(self._api, number, namespace=namespace, keep=keep)

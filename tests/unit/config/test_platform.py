@@ -106,3 +106,18 @@ def test_a_registry_is_a_host_with_or_without_a_path(registry: str) -> None:
 def test_keys_of_the_repositories_file_are_not_suggested() -> None:
     (found,) = problems("domain: a\nhealthcheck: x")
     assert found.hint.startswith("allowed here: domain, scheme, ingress")
+
+
+def test_a_finalizer_is_an_orphan_of_a_deployment_or_of_an_api() -> None:
+    given = "{a.example.com/x: deployment/operators/a, b.example.com/y: apiservice/v1.b.example.com}"
+    loaded = config.load_platform(f"domain: example.com\nlifecycle:\n  orphanedFinalizers: {given}", path="p")
+    assert loaded.lifecycle.orphaned_finalizers == (
+        lifecycle.OrphanedFinalizer("a.example.com/x", deployment="operators/a"),
+        lifecycle.OrphanedFinalizer("b.example.com/y", api_service="v1.b.example.com"),
+    )
+
+
+@pytest.mark.parametrize("served_by", ["operators/a", "deployment/a", "apiservice/b.example.com", "pod/a/b", '""'])
+def test_what_serves_a_finalizer_can_be_looked_up(served_by: str) -> None:
+    given = f"domain: a\nlifecycle:\n  orphanedFinalizers:\n    a.example.com/x: {served_by}\n"
+    assert "expected deployment/NAMESPACE/NAME or apiservice/NAME" in problems(given)[0].message
