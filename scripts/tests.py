@@ -10,11 +10,12 @@ import sys
 import time
 from collections.abc import Sequence
 
-from k8s_ee_sandbox import cache, cluster, errors, progress, state
+from k8s_ee_sandbox import artifacts, cache, cluster, cluster_profiles, errors, packages, progress, state
 from scripts import leftovers
 
 _WORKERS = 3
 """Most of the time is spent waiting for a cluster, and each worker has its own."""
+_TOOLS = ("act", "helm", "kubectl")
 _STOPPED = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -26,6 +27,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sandbox = os.environ.get("K8S_EE_SANDBOX", "test")
     leftovers.adopt()
     before = leftovers.count()
+    if not for_pytest:
+        try:
+            _build_first()
+        except errors.SandboxError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 1
     selection = [] if options.long else ["-m", "not long"]
     workers = ["-n", str(_WORKERS), "--dist=loadfile", "--no-loadscope-reorder"]
     code = _pytest([*selection, *workers, "--durations=10", *for_pytest], sandbox=sandbox)
@@ -37,6 +44,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(line, file=sys.stderr)
     print(f"make test: {time.monotonic() - started:.0f} s, {len(behind)} things left behind", file=sys.stderr)
     return code or (1 if failed or behind else 0)
+
+
+def _build_first() -> None:
+    """What takes minutes on a cold machine. Built by the first test that needs it, it would use up that test's time."""
+    profiles = [cluster_profiles.find(name) for name in cluster_profiles.names()]
+    lines = progress.Progress()
+    packages.ensure(*sorted({package for one in profiles for package in one.missing_packages()}), progress=lines)
+    artifacts.ensure(*_TOOLS, *dict.fromkeys(name for one in profiles for name in one.artifacts), progress=lines)
 
 
 def _pytest(arguments: Sequence[str], *, sandbox: str) -> int:
