@@ -430,7 +430,9 @@ def test_a_run_of_a_pull_request_that_is_closed_by_now_is_forgotten(ground: Grou
     assert hub.state.repository(NAMES[SHOP]).reruns == []
 
 
-@pytest.mark.parametrize("fault", [faults.Fault(method="POST", path=".*/rerun", status=403), faults.Fault(status=500)])
+@pytest.mark.parametrize(
+    "fault", [faults.Fault(method="POST", path=".*/rerun", status=403), faults.Fault(status=500, times=99)]
+)
 def test_a_run_that_cant_be_started_stays_in_line_and_that_is_said(
     ground: Ground, hub: wire.Server, fault: faults.Fault
 ) -> None:
@@ -515,6 +517,15 @@ def test_on_nodes_one_that_sleeps_makes_room(nodes: Ground) -> None:
     ctx.now = lambda: later
     assert namespace.create_namespace(ctx).state == "deploying"
     assert nodes.placed() == {"shop-pr-1", "shop-pr-2", "shop-pr-4"}
+
+
+def test_on_nodes_a_later_deploy_says_anew_what_it_needs(nodes: Ground) -> None:
+    nodes.deploy(1)
+    ctx = nodes.session(1, run=2)
+    ctx.options.config_path.write_text("projectId: shop\ningress: {enabled: false}\napp: {replicas: 3}\n")
+    assert namespace.create_namespace(ctx).state == "deploying"
+    (held,) = places.taken(nodes.base.api.list("Lease", HOME)).values()
+    assert str(held.requests) == "400m 512Mi"
 
 
 @pytest.fixture

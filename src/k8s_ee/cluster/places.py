@@ -59,7 +59,8 @@ def room(cluster: client.Cluster, policy: model.Capacity, found: Sequence[Manife
     if policy.mode != "allocatable":
         return capacity.Room(others)
     nodes, pods = pool.side_by_side([functools.partial(cluster.list, "Node"), functools.partial(cluster.list, "Pod")])
-    placed = {claim.namespace for claim in held.values()}
+    # Of one that was adopted nobody knows what it asked for: then its pods say it.
+    placed = {claim.namespace for claim in held.values() if claim.requests != capacity.Requests()}
     return capacity.Room(others, capacity.for_environments(nodes, pods, placed))
 
 
@@ -153,7 +154,7 @@ def tidy(cluster: client.Cluster, *, policy: model.Capacity, home: str, now: dat
     for lease in found:
         holder = slots.holder_of(lease)
         unused = holder in asleep or (holder.startswith(_RESERVED) and holder.partition(" ")[2] not in awake)
-        if unused and now - _since(lease) > _CUT_OFF_AFTER and slots.drop(cluster, lease):
+        if unused and now - since(lease) > _CUT_OFF_AFTER and slots.drop(cluster, lease):
             freed.append(lease["metadata"]["name"])
     if policy.is_limited:
         _adopt_all(cluster, list(awake.values()), found, policy=policy, home=home)
@@ -224,7 +225,8 @@ def _take(cluster: client.Cluster, claim: capacity.Claim, holder: str, *, limits
             got.append(name)
         # Whoever is about to free one that was there before, because the environment falls asleep, must not any more.
         renewal = {"renewTime": written(datetime.datetime.now(datetime.UTC))}
-        if all(amend(cluster, before[name], spec=renewal) for name in got if name in before):
+        asked = {environment.REQUESTS: str(claim.requests)}  # A later deploy may ask for more, or less.
+        if all(amend(cluster, before[name], spec=renewal, annotations=asked) for name in got if name in before):
             return True
     raise errors.ClusterUnavailable(
         f"the place of {claim.namespace} keeps being taken and given back", hint="run the same command again"
@@ -290,7 +292,8 @@ def _claim(lease: Manifest) -> capacity.Claim:
     )
 
 
-def _since(lease: Manifest) -> datetime.datetime:
+def since(lease: Manifest) -> datetime.datetime:
+    """When somebody last said that it is of use."""
     made = datetime.datetime.fromisoformat(lease["metadata"]["creationTimestamp"])
     renewed = lease["spec"].get("renewTime")
     return max(made, datetime.datetime.fromisoformat(renewed)) if renewed else made

@@ -272,21 +272,11 @@ def drop_stale(cluster: client.Cluster, found: Iterable[Ticket], now: datetime.d
     """Those that are of use still. What a killed process left, nobody wants started again."""
     left = []
     for one in found:
-        renewed = datetime.datetime.fromisoformat(one.lease["spec"]["renewTime"])
-        if now - renewed > (_CUT_OFF_AFTER if one.is_held else _FORGOTTEN_AFTER):
+        if now - places.since(one.lease) > (_CUT_OFF_AFTER if one.is_held else _FORGOTTEN_AFTER):
             slots.drop(cluster, one.lease)
         else:
             left.append(one)
     return left
-
-
-def forget(cluster: client.Cluster, ticket: Ticket) -> None:
-    slots.drop(cluster, ticket.lease)
-
-
-def note_rerun(cluster: client.Cluster, ticket: Ticket, now: datetime.datetime) -> None:
-    noted = {environment.RERUN_AT: now.isoformat(timespec="seconds")}
-    places.amend(cluster, ticket.lease, spec={}, annotations=noted)
 
 
 def _ticket(lease: Manifest) -> Ticket:

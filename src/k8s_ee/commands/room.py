@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import time
 from typing import TYPE_CHECKING
 
 from k8s_ee import environment, errors, lifecycle, outcome
-from k8s_ee.cluster import marks, namespaces, places, queueing, sleeping
+from k8s_ee.cluster import marks, namespaces, places, queueing, sleeping, slots
 from k8s_ee.commands import admission, reporting, session
 from k8s_ee.github import states
 from k8s_ee.plan import capacity
@@ -55,7 +56,8 @@ def leave(ctx: session.Session) -> None:
     """The namespace was not made: nothing needs what was reserved for it."""
     if ctx.platform.capacity.is_limited and not ctx.options.dry_run:
         claim = capacity.Claim(ctx.target().namespace, ctx.target().repository_id)
-        places.give_back(ctx.cluster, places.reserved(claim), home=ctx.platform.namespace)
+        with contextlib.suppress(errors.K8sEEError):  # The janitor does it, too, and something worse is being told.
+            places.give_back(ctx.cluster, places.reserved(claim), home=ctx.platform.namespace)
 
 
 def sleep(ctx: session.Session, observed: environment.Observed) -> environment.Observed:
@@ -137,7 +139,7 @@ def _rerun(
     say: Callable[[str], None],
 ) -> int:
     if isinstance(state, lifecycle.Closed):
-        queueing.forget(cluster, ticket)
+        slots.drop(cluster, ticket.lease)
         return 0
     if not isinstance(state, lifecycle.Open):
         return 0
@@ -146,7 +148,8 @@ def _rerun(
     except errors.K8sEEError as error:
         say(f"run {ticket.run} of {ticket.repository} waits for somebody to start it again: {error.message}")
         return 0
-    queueing.note_rerun(cluster, ticket, now)
+    noted = {environment.RERUN_AT: now.isoformat(timespec="seconds")}
+    places.amend(cluster, ticket.lease, spec={}, annotations=noted)
     say(f"there is room for {ticket.claim.namespace}: run {ticket.run} of {ticket.repository} was started again")
     return 1
 
