@@ -101,6 +101,14 @@ def test_a_failed_build_is_reported_by_a_job_that_may_write_the_comment(consumer
     assert "deploy-app" not in consumer.calls()
 
 
+def test_a_run_that_waited_for_room_in_vain_ends_green_and_deploys_nothing(consumer: conftest.Consumer) -> None:
+    queued = {"outputs": {"state": "queued", "deploy": "false", "namespace": "guestbook-pr-7"}}
+    result = consumer.run("opened", answers={"create-namespace": queued})
+    assert result.returncode == 0, result.log
+    assert result.jobs == dict.fromkeys(("validate", "build", "prepare"), "success"), result.log
+    assert set(consumer.calls()) == {"validate", "build", "create-namespace"}
+
+
 def test_a_broken_config_fails_and_is_reported_before_anything_is_built(consumer: conftest.Consumer) -> None:
     result = consumer.run("opened", answers={"validate": {"exit": 2, "outputs": {"failure": "1 problem"}}})
     assert result.jobs == {"validate": "failure", "report": "success"}

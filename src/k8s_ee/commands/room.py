@@ -71,8 +71,13 @@ def sleep(ctx: session.Session, observed: environment.Observed) -> environment.O
 
 def wake(ctx: session.Session, observed: environment.Observed) -> None:
     """A place for one that sleeps and is to be woken. Raises Refused when there is none."""
-    policy = ctx.platform.capacity
-    if not policy.is_limited or ctx.options.dry_run or not sleeping.is_stopped(observed):
+    if ctx.options.dry_run or not sleeping.is_stopped(observed):
+        return
+    try:
+        policy = ctx.platform.capacity
+    except errors.K8sEEError:  # As in `sleep`: the janitor counts it.
+        return
+    if not policy.is_limited:
         return
     marks.require_kept(observed)
     claim = capacity.Claim(observed.namespace, observed.repository_id, _requests(ctx, observed))
