@@ -451,7 +451,11 @@ def node(ground: Ground, name: str, cpu: str, memory: str) -> None:
         "apply", "-f", "-", stdin=yaml.safe_dump({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}})
     )
     has = {"cpu": cpu, "memory": memory, "pods": "110"}
-    status = {"allocatable": has, "capacity": has, "conditions": [{"type": "Ready", "status": "True"}]}
+    status = {
+        "allocatable": has,
+        "capacity": has,
+        "conditions": [{"type": "Ready", "status": "True", "lastHeartbeatTime": now().strftime("%Y-%m-%dT%H:%M:%SZ")}],
+    }
     ground.base.api.write(
         "PATCH",
         kinds.kind("Node").path(name, subresource="status"),
@@ -544,7 +548,7 @@ def as_ci(ground: Ground) -> Ground:
 
 def test_the_key_of_workflows_suffices_to_wait_to_put_to_sleep_and_to_give_back(as_ci: Ground) -> None:
     as_ci.rules = {"mode": "allocatable", "environments": 2, "environmentsPerRepository": 1}
-    node(as_ci, "one", "4", "8Gi")
+    node(as_ci, "another", "4", "8Gi")
     try:
         assert as_ci.deploy(1).state == "deploying"
         assert as_ci.deploy(2).state == "queued"
@@ -554,7 +558,7 @@ def test_the_key_of_workflows_suffices_to_wait_to_put_to_sleep_and_to_give_back(
         assert cleanup.cleanup(as_ci.session(2)).state == "destroyed"
         assert as_ci.placed() == {"tools-pr-1"}
     finally:
-        as_ci.base.kubectl("delete", "node", "one")
+        as_ci.base.kubectl("delete", "node", "another")
 
 
 def test_the_key_of_workflows_does_not_reach_the_lease_of_the_janitor(as_ci: Ground) -> None:

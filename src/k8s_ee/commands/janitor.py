@@ -113,11 +113,11 @@ def _survey(turn: judging.Turn, count: int) -> destroy.Survey | None:
 
 
 def _finish(turn: judging.Turn, results: Sequence[acts.Result]) -> list[acts.Result]:
-    """One wait for all that are on their way out; meanwhile GitHub hears that nothing is deployed there any more."""
+    """One wait for all that are on their way out; meanwhile everybody hears that they are."""
     ending = [(one, one.begun) for one in results if one.begun is not None]
     if not ending:
         return list(results)
-    with pool.beside(functools.partial(telling.inactive, turn, [one.case for one, _ in ending])) as told:
+    with pool.beside(functools.partial(telling.ending, turn, [one.case for one, _ in ending])) as told:
         try:
             receipts = _await(turn, [begun for _, begun in ending])
         except errors.ONE_OF_MANY as error:  # Nobody knows how far they came; the next pass sees it.

@@ -116,7 +116,6 @@ def _expire(turn: judging.Turn, case: judging.Case) -> Result:
 
 def _delete(turn: judging.Turn, case: judging.Case, known: destroy.Survey | None) -> Result:
     begun = destroy.begin(turn.cluster, case.observed, turn.ctx.say, known=known)
-    telling.event(turn, case, "Destroying", case.decision.reason)
     return Result(case, "ending", begun=begun)
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from k8s_ee import cluster, environment, errors, lifecycle, outcome, plan, report
-from k8s_ee.cluster import happenings
+from k8s_ee.cluster import happenings, pool
 from k8s_ee.commands import janitor_judging as judging
 
 if TYPE_CHECKING:
@@ -44,8 +44,10 @@ def gone(turn: judging.Turn, case: judging.Case, receipt: cluster.Receipt) -> No
     _attempt(turn, functools.partial(_gone, turn, case, receipt))
 
 
-def inactive(turn: judging.Turn, ended: Sequence[judging.Case]) -> None:
-    """GitHub's own list of deployments: nothing serves any more, however long the end takes."""
+def ending(turn: judging.Turn, ended: Sequence[judging.Case]) -> None:
+    """An Event each, then GitHub's own list of deployments: nothing serves any more, however long the end takes."""
+    requested = [case for case in ended if case.decision.kind == "delete"]
+    pool.side_by_side([functools.partial(event, turn, one, "Destroying", one.decision.reason) for one in requested])
     for case in ended:
         if turn.stopped.is_set():
             return
