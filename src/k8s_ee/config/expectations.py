@@ -92,7 +92,7 @@ def _as_list(text: str) -> str:
         words = shlex.split(text)
     except ValueError:
         words = text.split()
-    return json.dumps(words, ensure_ascii=False)
+    return problems.visible(json.dumps(words, ensure_ascii=False))
 
 
 def example(rule: Mapping[str, Any], key: str) -> str:

@@ -58,6 +58,14 @@ class Problems:
 def quote(text: str) -> str:
     """Text from a file as it may stand in a message: one short line, nothing invisible in it."""
     short = text if len(text) <= _LONGEST_QUOTE else text[: _LONGEST_QUOTE - 1] + "…"
-    inner = json.dumps(short, ensure_ascii=False)[1:-1].replace('\\"', '"')
-    visible = "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in inner)
-    return f"`{visible}`"
+    inner = visible(json.dumps(short, ensure_ascii=False)[1:-1].replace('\\"', '"'))
+    return f"`{inner}`"
+
+
+def visible(text: str) -> str:
+    """Every character that nobody can see as the escape that YAML has for it."""
+    return "".join(c if c.isprintable() else _escape(ord(c)) for c in text)
+
+
+def _escape(code: int) -> str:
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"

@@ -192,6 +192,7 @@ def test_a_command_written_as_one_line_is_shown_as_a_list() -> None:
 
 
 def test_a_command_with_a_lone_quote_is_shown_as_a_list_too() -> None:
+    assert reading.app("app:\n  migrate: \u00ad[npm]\n").hint == 'write it as a list: ["\\u00ad[npm]"]'
     assert reading.app("app:\n  migrate: don't\n").hint == 'write it as a list: ["don\'t"]'
 
 
