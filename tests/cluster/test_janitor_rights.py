@@ -10,6 +10,7 @@ import pathlib
 import secrets
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,6 +20,7 @@ import yaml
 from k8s_ee import cluster, environment, resources
 from k8s_ee.cluster import preserving
 from k8s_ee_sandbox import cluster as sandboxes
+from tests import conftest
 from tests.bench import counting
 from tests.cluster import bare, environments, workloads
 from tests.wire import github
@@ -102,10 +104,20 @@ def place(bare_cluster: bare.Bare) -> Iterator[Place]:
         kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=json.dumps(manifest))
     kubectl("apply", "--server-side", "-k", str(resources.directory("k8s") / "janitor" / "base"))
     kubectl("patch", "cronjob", "-n", HOME, ACCOUNT, "--type=merge", "-p", '{"spec":{"suspend":true}}')
+    in_force(kubectl)
     token = kubectl("-n", HOME, "create", "token", ACCOUNT).strip()
     with hub() as server, counted(bare_cluster.sandbox, token) as (url, asked):
         yield Place(bare_cluster, server, url, asked)
     kubectl("delete", "-k", str(resources.directory("k8s") / "janitor" / "base"))
+
+
+def in_force(kubectl: conftest.Kubectl) -> None:
+    """The API server reads a new policy some time after it took it, and tells nobody when."""
+    subject, end = f"--as=system:serviceaccount:{HOME}:{ACCOUNT}", time.monotonic() + 60
+    attempt = (subject, "annotate", "namespace", "default", "k8s-ee/tried=1", "--dry-run=server")
+    while "may not" not in (said := kubectl(*attempt, check=False)) and "may only" not in said:
+        assert time.monotonic() < end, said
+        time.sleep(0.2)
 
 
 def shipped(text: str) -> list[environments.Manifest]:
