@@ -15,7 +15,6 @@ from scripts import leftovers
 
 _WORKERS = 3
 """Most of the time is spent waiting for a cluster, and each worker has its own."""
-_TOOLS = ("act", "helm", "kubectl")
 _STOPPED = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -51,7 +50,7 @@ def _build_first() -> None:
     profiles = [cluster_profiles.find(name) for name in cluster_profiles.names()]
     lines = progress.Progress()
     packages.ensure(*sorted({package for one in profiles for package in one.missing_packages()}), progress=lines)
-    artifacts.ensure(*_TOOLS, *dict.fromkeys(name for one in profiles for name in one.artifacts), progress=lines)
+    artifacts.ensure(*artifacts.RECIPES, progress=lines)
 
 
 def _pytest(arguments: Sequence[str], *, sandbox: str) -> int:
