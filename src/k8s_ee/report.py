@@ -179,7 +179,7 @@ def _swept(result: outcome.Outcome) -> list[str]:
 
 def _ready(result: outcome.Outcome, known: Facts) -> str:
     url = result.outputs.get("url", "")
-    where = f"**{_link(url)}** serves" if url else "Its pods serve"
+    where = f"**<{url}>** serves" if url else "Its pods serve"
     proof = _VERIFIED.get(result.verified_from, "not verified")
     return f"{where} commit {_commit(result.serving_sha, known)} ({proof})."
 
@@ -189,7 +189,7 @@ def _both_commits(result: outcome.Outcome, known: Facts) -> str:
     failed = f"Commit {_commit(target.head_sha, known)} failed." if target and target.head_sha else ""
     if not result.serving_sha or not target or result.serving_sha == target.head_sha:
         return failed
-    return f"{failed} Commit {_commit(result.serving_sha, known)} still serves at {_link(target.url)}."
+    return f"{failed} Commit {_commit(result.serving_sha, known)} still serves at <{target.url}>."
 
 
 def _destroyed(result: outcome.Outcome, namespace: str) -> str:
@@ -264,10 +264,6 @@ def _commit(sha: str, known: Facts) -> str:
         return "(unknown)"
     short = quoting.code(sha[:7])
     return f"[{short}]({known.repository_url}/commit/{sha})" if known.repository_url else short
-
-
-def _link(url: str) -> str:
-    return f"<{url}>"
 
 
 def _namespace(result: outcome.Outcome, known: Facts) -> str:
