@@ -26,6 +26,8 @@ TYPE = "k8s-ee/type"
 PROJECT = "k8s-ee/project"
 REPOSITORY_ID = "k8s-ee/repository-id"
 PULL_REQUEST = "k8s-ee/pr"
+OURS = {MANAGED_BY: MANAGER, TYPE: "ephemeral"}
+"""The labels that every environment has, and nothing else."""
 
 REPOSITORY = "k8s-ee/repository"
 BRANCH = "k8s-ee/branch"
@@ -100,8 +102,7 @@ class Environment:
 
     def labels(self) -> dict[str, str]:
         return {
-            MANAGED_BY: MANAGER,
-            TYPE: "ephemeral",
+            **OURS,
             PROJECT: self.project,
             REPOSITORY_ID: str(self.repository_id),
             PULL_REQUEST: str(self.number),
@@ -196,7 +197,7 @@ class Observed:
 
 def is_ours(namespace: Mapping[str, Any]) -> bool:
     labels = namespace["metadata"].get("labels") or {}
-    return labels.get(MANAGED_BY) == MANAGER and labels.get(TYPE) == "ephemeral"
+    return all(labels.get(key) == value for key, value in OURS.items())
 
 
 def from_namespace(namespace: Mapping[str, Any]) -> Observed:

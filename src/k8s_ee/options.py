@@ -9,7 +9,6 @@ import dataclasses
 import datetime
 import functools
 import pathlib
-import re
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -23,15 +22,17 @@ from k8s_ee.commands import session
 Command = Callable[..., outcome.Outcome]
 
 
-_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
-
-
 def duration(value: str) -> datetime.timedelta:
     """`90m`, `24h`, `7d`. Raises BadParameter."""
-    found = re.fullmatch(r"([1-9][0-9]{0,4})(m|h|d)", value, re.ASCII)
+    from k8s_ee.config import durations
+
+    try:
+        found = durations.parse(value)
+    except errors.InputError:
+        found = None
     if found is None:
         raise click.BadParameter(f"{value!r} is not a length of time: a number and m, h or d, as in 24h")
-    return datetime.timedelta(**{_UNITS[found[2]]: int(found[1])})
+    return found
 
 
 def moment(value: str) -> datetime.datetime:

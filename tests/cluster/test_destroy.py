@@ -96,22 +96,8 @@ def test_a_finalizer_that_blocks_is_named_and_not_forced(home: environments.Home
     assert home.destroy(observed).deleted
 
 
-DEAD = """
-apiVersion: apiregistration.k8s.io/v1
-kind: APIService
-metadata: {name: v1beta1.dead.example.com}
-spec:
-  group: dead.example.com
-  version: v1beta1
-  groupPriorityMinimum: 100
-  versionPriority: 100
-  insecureSkipTLSVerify: true
-  service: {name: nothing, namespace: default}
-"""
-
-
 def test_a_dead_aggregated_api_is_named(home: environments.Home, kubectl: conftest.Kubectl) -> None:
-    kubectl("apply", "-f", "-", stdin=DEAD)
+    kubectl("apply", "-f", "-", stdin=workloads.DEAD_API)
     try:
         kubectl("wait", "--for=condition=Available=false", "apiservice/v1beta1.dead.example.com", "--timeout=30s")
         receipt = home.destroy(home.now(), seconds=10)

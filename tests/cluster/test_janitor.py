@@ -23,7 +23,7 @@ from k8s_ee import cluster, environment, outcome, runner, settings
 from k8s_ee import github as githubs
 from k8s_ee.cluster import happenings
 from k8s_ee.commands import janitor, session
-from tests.cluster import bare, environments, test_stuck
+from tests.cluster import bare, environments, test_stuck, workloads
 from tests.wire import github
 from tests.wire import github_faults as faults
 from tests.wire import github_state as states
@@ -215,7 +215,7 @@ def test_a_finalizer_whose_controller_is_gone_is_taken_off_when_the_platform_say
 def test_a_dead_api_is_named_and_all_end_when_it_goes(yard: Yard) -> None:
     closed = yard.some(2, "closed")
     name = "v1beta1.dead.example.com"
-    yard.place.kubectl("apply", "-f", "-", stdin=test_stuck.DEAD)
+    yard.place.kubectl("apply", "-f", "-", stdin=workloads.DEAD_API)
     try:
         yard.place.kubectl("wait", "--for=condition=Available=false", f"apiservice/{name}", "--timeout=30s")
         swept = yard.sweep(timeout=27)

@@ -29,18 +29,6 @@ spec:
       storage: true
       schema: {openAPIV3Schema: {type: object}}
 """
-DEAD = """
-apiVersion: apiregistration.k8s.io/v1
-kind: APIService
-metadata: {name: v1beta1.dead.example.com}
-spec:
-  group: dead.example.com
-  version: v1beta1
-  groupPriorityMinimum: 100
-  versionPriority: 100
-  insecureSkipTLSVerify: true
-  service: {name: nothing, namespace: default}
-"""
 
 
 @pytest.fixture
@@ -169,7 +157,7 @@ def test_a_release_of_helm_made_by_hand_goes_with_the_rest(place: bare.Bare) -> 
 def test_a_dead_aggregated_api_is_named_and_the_end_comes_when_it_goes(place: bare.Bare) -> None:
     observed = place.made()
     place.kubectl("-n", observed.namespace, "create", "configmap", "free")
-    place.kubectl("apply", "-f", "-", stdin=DEAD)
+    place.kubectl("apply", "-f", "-", stdin=workloads.DEAD_API)
     name = "v1beta1.dead.example.com"
     try:
         place.kubectl("wait", "--for=condition=Available=false", f"apiservice/{name}", "--timeout=30s")

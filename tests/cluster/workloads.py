@@ -116,3 +116,18 @@ def ingress(name: str, host: str) -> Manifest:
 
 def together(*manifests: Manifest) -> str:
     return json.dumps({"apiVersion": "v1", "kind": "List", "items": list(manifests)})
+
+
+DEAD_API = """
+apiVersion: apiregistration.k8s.io/v1
+kind: APIService
+metadata: {name: v1beta1.dead.example.com}
+spec:
+  group: dead.example.com
+  version: v1beta1
+  groupPriorityMinimum: 100
+  versionPriority: 100
+  insecureSkipTLSVerify: true
+  service: {name: nothing, namespace: default}
+"""
+"""An APIService behind which nobody answers."""

@@ -29,7 +29,6 @@ _RECHECK_SECONDS = 5.0
 """Whoever lost its labels is not watched any more."""
 _CLAIM = "PersistentVolumeClaim"
 _WORKLOADS = ("Deployment", "StatefulSet", "CronJob", "Job")
-_OURS = ((environment.MANAGED_BY, environment.MANAGER), (environment.TYPE, "ephemeral"))
 
 
 class Changed(errors.Refused):
@@ -158,7 +157,7 @@ def _await_namespaces(
     if not waiting:
         return {}
     single = next(iter(waiting.values())) if len(waiting) == 1 else ""
-    subject = watching.Subject("Namespace", name=single, labels=() if single else _OURS)
+    subject = watching.Subject("Namespace", name=single, labels=() if single else tuple(environment.OURS.items()))
     with watching.watching(cluster, [subject]) as watch:
         while True:
             watch.next(min(_RECHECK_SECONDS, deadline - time.monotonic()))

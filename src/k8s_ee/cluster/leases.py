@@ -14,10 +14,11 @@ import secrets
 import socket
 import threading
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from k8s_ee import errors
-from k8s_ee.cluster import kinds, messages
+from k8s_ee.cluster import kinds, messages, slots
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -60,7 +61,7 @@ def take(cluster: client.Cluster, *, namespace: str, name: str, holder: str, sec
             if created is not None:
                 return Held(cluster, created, holder=holder, seconds=seconds, renewed_at=began)
             continue
-        other, version = _holder(found), found["metadata"]["resourceVersion"]
+        other, version = slots.holder_of(found), found["metadata"]["resourceVersion"]
         if version != seen:
             if seen and other:
                 return Elsewhere(other)
@@ -69,7 +70,7 @@ def take(cluster: client.Cluster, *, namespace: str, name: str, holder: str, sec
         if lasts > _PATIENCE_SECONDS and other:
             return Elsewhere(other)
         if not other or began - since > lasts:
-            answer = _write(cluster, found, _spec(holder, seconds))
+            answer = write(cluster, found, _spec(holder, seconds))
             if answer.status == 200:
                 return Held(cluster, answer.body, holder=holder, seconds=seconds, renewed_at=began)
             continue
@@ -129,7 +130,7 @@ class Held:
         """Counts from before the request: that is the earliest moment at which another may have seen it."""
         began = time.monotonic()
         try:
-            answer = _write(self._cluster, self._lease, _spec(self._holder, self._seconds))
+            answer = write(self._cluster, self._lease, _spec(self._holder, self._seconds))
             if answer.status != 200:
                 answer = self._again()
         except errors.K8sEEError:
@@ -143,23 +144,19 @@ class Held:
         """The write before may have been made and its answer lost: then it is still this process's."""
         metadata = self._lease["metadata"]
         found = self._cluster.get("Lease", metadata["name"], metadata["namespace"])
-        if found is None or _holder(found) != self._holder or found["metadata"]["uid"] != metadata["uid"]:
+        if found is None or slots.holder_of(found) != self._holder or found["metadata"]["uid"] != metadata["uid"]:
             return messages.Answer(409, {})
-        return _write(self._cluster, found, _spec(self._holder, self._seconds))
+        return write(self._cluster, found, _spec(self._holder, self._seconds))
 
     def _give_back(self) -> None:
         with self._lock:
             if not self._lost:
-                _write(self._cluster, self._lease, {"holderIdentity": None})
+                write(self._cluster, self._lease, {"holderIdentity": None})
                 self._lost = True
 
 
 def _duration(lease: Manifest) -> float:
     return float((lease.get("spec") or {}).get("leaseDurationSeconds") or 0)
-
-
-def _holder(lease: Manifest) -> str:
-    return str((lease.get("spec") or {}).get("holderIdentity") or "")
 
 
 def _spec(holder: str, seconds: float) -> Manifest:
@@ -177,15 +174,23 @@ def _lease(name: str, namespace: str, *, holder: str, seconds: float) -> Manifes
     }
 
 
-def _write(cluster: client.Cluster, lease: Manifest, spec: Manifest) -> messages.Answer:
+def write(
+    cluster: client.Cluster,
+    lease: Manifest,
+    spec: Mapping[str, Any],
+    *,
+    annotations: Mapping[str, str | None] | None = None,
+) -> messages.Answer:
     """Only on what was read: 409 when somebody wrote since, 404 when it is gone."""
     metadata = lease["metadata"]
-    guard = {"uid": metadata["uid"], "resourceVersion": metadata["resourceVersion"]}
+    guard: Manifest = {"uid": metadata["uid"], "resourceVersion": metadata["resourceVersion"]}
+    if annotations:
+        guard["annotations"] = dict(annotations)
     return cluster.write(
         "PATCH",
         kinds.kind("Lease").path(metadata["name"], namespace=metadata["namespace"]),
         what=f"Lease {metadata['name']}",
-        body={"metadata": guard, "spec": spec},
+        body={"metadata": guard, "spec": dict(spec)},
         content_type=messages.MERGE_PATCH,
         expected={404, 409},
     )

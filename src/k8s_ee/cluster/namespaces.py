@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from k8s_ee import environment, errors
-from k8s_ee.cluster import diagnose, kinds, messages, watching
+from k8s_ee.cluster import diagnose, kinds, marks, messages, watching
 
 if TYPE_CHECKING:
     from k8s_ee.cluster import client
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 Manifest = dict[str, Any]
 
 _ATTEMPTS = 5
-_OVER = (environment.CLEANUP_REQUESTED_AT, environment.DESTROY_REQUESTED_AT, environment.ASLEEP_SINCE)
+_OVER = (*marks.DOOMED, environment.ASLEEP_SINCE)
 """A deploy ends all of these. What ran before a sleep stays noted until the new version does."""
 _IDENTITY = (environment.PROJECT, environment.REPOSITORY_ID, environment.PULL_REQUEST)
 

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 Manifest = dict[str, Any]
 
-_OURS = {environment.MANAGED_BY: environment.MANAGER, environment.TYPE: "ephemeral"}
 SERVICE_NAME = "kubernetes.io/service-name"
 
 
@@ -30,7 +29,7 @@ def find(cluster: client.Cluster, repository_id: int, number: int) -> list[envir
 
 def _observed(cluster: client.Cluster, labels: Mapping[str, str]) -> list[environment.Observed]:
     found = []
-    for namespace in cluster.list("Namespace", labels={**_OURS, **labels}):
+    for namespace in cluster.list("Namespace", labels={**environment.OURS, **labels}):
         try:
             found.append(environment.from_namespace(namespace))
         except errors.Refused:

@@ -19,7 +19,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from k8s_ee import environment, errors, lifecycle
-from k8s_ee.cluster import kinds, leases, messages, observe, pool, sleeping, slots
+from k8s_ee.cluster import leases, observe, pool, sleeping, slots
 from k8s_ee.plan import capacity
 
 if TYPE_CHECKING:
@@ -188,16 +188,7 @@ def amend(
     annotations: Mapping[str, str | None] | None = None,
 ) -> Manifest | None:
     """As it is then; None, and nothing is changed, when somebody wrote to it since."""
-    metadata = lease["metadata"]
-    guard = {"uid": metadata["uid"], "resourceVersion": metadata["resourceVersion"]}
-    answer = cluster.write(
-        "PATCH",
-        kinds.kind("Lease").path(metadata["name"], namespace=metadata["namespace"]),
-        what=f"Lease {metadata['name']}",
-        body={"metadata": {**guard, "annotations": dict(annotations or {})}, "spec": dict(spec)},
-        content_type=messages.MERGE_PATCH,
-        expected={404, 409},
-    )
+    answer = leases.write(cluster, lease, spec, annotations=annotations)
     return answer.body if answer.status == 200 else None
 
 

@@ -14,9 +14,7 @@ from k8s_ee import environment, errors, lifecycle, outcome, pages, responder
 from k8s_ee.cluster import watching
 from k8s_ee.commands import session
 
-_OURS = watching.Subject(
-    "Namespace", labels=((environment.MANAGED_BY, environment.MANAGER), (environment.TYPE, "ephemeral"))
-)
+_OURS = watching.Subject("Namespace", labels=tuple(environment.OURS.items()))
 _LOOK_SECONDS = 0.5
 _PAUSE_SECONDS = 5.0
 
