@@ -5,11 +5,12 @@ from __future__ import annotations
 import collections
 import contextlib
 import ctypes
+import fnmatch
 import os
 import pathlib
 import re
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 _BECOME_REAPER = 36  # PR_SET_CHILD_SUBREAPER
 _PROC = pathlib.Path("/proc")
@@ -60,7 +61,7 @@ def count() -> Counts:
         "network namespace": collections.Counter(line.split()[0] for line in _lines("ip", "netns")),
         "route": collections.Counter(_lines("ip", "route", "show", "table", "all")),
         "firewall rule": collections.Counter([*_rules("iptables-save"), *_rules("ip6tables-save")]),
-        "control group": collections.Counter(str(path.relative_to(_CGROUPS)) for path in _CGROUPS.rglob("k8s-ee*")),
+        "control group": collections.Counter(control_groups()),
     }
 
 
@@ -69,6 +70,13 @@ def new(before: Counts, after: Counts, *, ours: Iterable[str] = ()) -> list[str]
     names = set(ours)
     found = [(kind, what) for kind in after for what in after[kind] - before[kind]]
     return [f"{kind} {what}" for kind, what in found if set(_SANDBOX.findall(what)) <= names]
+
+
+def control_groups() -> Iterator[str]:
+    """Of all sandboxes. Some may be taken away while we look: `pathlib.Path.rglob` would fail then."""
+    for folder, names, _files in os.walk(_CGROUPS):
+        for name in fnmatch.filter(names, "k8s-ee*"):
+            yield str((pathlib.Path(folder) / name).relative_to(_CGROUPS))
 
 
 def _lines(*command: str) -> list[str]:

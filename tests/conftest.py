@@ -10,10 +10,26 @@ from collections.abc import Iterator
 from typing import Protocol
 
 import pytest
+import xdist.remote
+import xdist.scheduler
 
 from k8s_ee_sandbox import artifacts, cluster, progress
 
 _PATIENCE = 120.0
+_TOGETHER = {f"tests/cluster/{name}.py": "toolkit image" for name in ("test_responder", "test_janitor_cronjob")}
+
+
+class Scheduler(xdist.scheduler.LoadFileScheduling):
+    """The tests of a file go to one worker, and so do those of files that share what takes long to make."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = super()._split_scope(nodeid)
+        return _TOGETHER.get(file, file)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: xdist.remote.Producer) -> Scheduler:
+    return Scheduler(config, log)
 
 
 class Kubectl(Protocol):

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 import pytest
 
 from k8s_ee_sandbox import cluster as sandboxes
-from tests.cluster import bare, cli
+from tests.cluster import bare, cli, grounds, toolkit
 from tests.conftest import Kubectl
 
 
@@ -19,6 +19,12 @@ def installed(runner: cli.Installed, tmp_path_factory: pytest.TempPathFactory) -
     return cli.with_image(runner, tmp_path_factory.mktemp("image"))
 
 
+@pytest.fixture(scope="session")
+def toolkit_image(runner: cli.Installed, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """This project's own. What uses it is on one worker (tests/conftest.py): building it takes a minute."""
+    return toolkit.build(runner, tmp_path_factory.mktemp("toolkit"))
+
+
 @pytest.fixture
 def preview(installed: cli.Installed, tmp_path: pathlib.Path) -> Iterator[cli.Preview]:
     """One pull request with no environment yet, and no k8s-ee.yaml."""
@@ -31,3 +37,13 @@ def bare_cluster() -> Iterator[bare.Bare]:
     """Without pods; up in seconds."""
     with bare.up() as made:
         yield made
+
+
+@pytest.fixture
+def ground(bare_cluster: bare.Bare, tmp_path: pathlib.Path) -> Iterator[grounds.Ground]:
+    made = grounds.Ground(bare_cluster, tmp_path, {"environments": 2})
+    if bare_cluster.api.get("Namespace", grounds.HOME) is None:
+        bare_cluster.kubectl("create", "namespace", grounds.HOME)
+    grounds.forget(bare_cluster)
+    yield made
+    grounds.forget(bare_cluster)

@@ -113,13 +113,8 @@ def overlay(folder: pathlib.Path, *, image: str, api_url: str) -> pathlib.Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def image(runner: cli.Installed, tmp_path_factory: pytest.TempPathFactory) -> str:
-    return toolkit.build(runner, tmp_path_factory.mktemp("toolkit"))
-
-
 @pytest.fixture
-def janitor(runner: cli.Installed, image: str, tmp_path: pathlib.Path) -> Iterator[Janitor]:
+def janitor(runner: cli.Installed, toolkit_image: str, tmp_path: pathlib.Path) -> Iterator[Janitor]:
     kubectl = runner.kubectl
     # What other tests left would be counted, too, and look stuck to a clock that is days ahead.
     kubectl("delete", "namespace", "-l", "k8s-ee/type=ephemeral", "--timeout=90s")
@@ -127,7 +122,7 @@ def janitor(runner: cli.Installed, image: str, tmp_path: pathlib.Path) -> Iterat
     key.write_text(apps.keys().private)
     with hub(runner.sandbox) as server:
         (tmp_path / "overlay").mkdir()
-        folder = overlay(tmp_path / "overlay", image=image, api_url=server.url)
+        folder = overlay(tmp_path / "overlay", image=toolkit_image, api_url=server.url)
         made = ("generic", SECRET, f"--from-literal=app-id={APP}", f"--from-file=private-key={key}")
         kubectl("-n", HOME, "create", "secret", *made)
         try:

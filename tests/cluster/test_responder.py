@@ -123,13 +123,8 @@ def overlay(folder: pathlib.Path, runner: cli.Installed, image: str) -> pathlib.
 
 
 @pytest.fixture(scope="module")
-def image(runner: cli.Installed, tmp_path_factory: pytest.TempPathFactory) -> str:
-    return toolkit.build(runner, tmp_path_factory.mktemp("toolkit"))
-
-
-@pytest.fixture(scope="module")
-def visitor(runner: cli.Installed, image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Visitor]:
-    folder = overlay(tmp_path_factory.mktemp("overlay"), runner, image)
+def visitor(runner: cli.Installed, toolkit_image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Visitor]:
+    folder = overlay(tmp_path_factory.mktemp("overlay"), runner, toolkit_image)
     try:
         runner.kubectl("apply", "--server-side", "-k", str(folder))
         runner.kubectl("rollout", "status", *APP, "--timeout=120s")

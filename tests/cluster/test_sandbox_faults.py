@@ -17,6 +17,7 @@ from collections.abc import Iterator
 import pytest
 
 from k8s_ee_sandbox import cluster, network, progress, state
+from scripts import leftovers
 from tests import conftest
 from tests.cluster import workloads
 
@@ -51,7 +52,7 @@ def _traces() -> Traces:
         mounts=[mount for mount in mounts if "fault" in mount],
         routes=[route for route in routes if "ee-fault" in route],
         rules=re.sub(r"\[\d+:\d+\]|^#.*$", "", _output("iptables-save"), flags=re.MULTILINE),
-        cgroups=[str(path) for path in pathlib.Path("/sys/fs/cgroup").glob("**/k8s-ee-fault*")],
+        cgroups=[path for path in leftovers.control_groups() if "k8s-ee-fault" in path],
         sysctls={name: pathlib.Path("/proc/sys", name).read_text() for name in _SYSCTLS},
     )
 

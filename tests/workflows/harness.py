@@ -28,6 +28,8 @@ from typing import Any
 
 import yaml
 
+from tests import processes
+
 TOOLKIT = "k8s-ee/k8s-ee"
 SYSTEM_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 _PINNED = re.compile(r"^\s*(?:- )?uses: (?P<action>[\w.-]+/[\w.-]+)(?:/[\w./-]+)?@(?P<ref>\S+)", re.MULTILINE)
@@ -195,11 +197,23 @@ def _bounded(
 
 
 def _kill_all(variable: str) -> None:
-    """Kills every process with this variable in its environment; steps have process groups of their own."""
-    for entry in pathlib.Path("/proc").glob("[0-9]*/environ"):
-        with contextlib.suppress(OSError):
-            if variable.encode() in entry.read_bytes().split(b"\0"):
-                os.kill(int(entry.parent.name), signal.SIGKILL)
+    """Ends every process with this variable in its environment; steps have process groups of their own."""
+    while found := [pid for pid in _numbers() if _has(pid, variable)]:
+        for pid in found:  # until there is none: one may just have started another
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        assert all(processes.gone(pid) for pid in found)
+
+
+def _numbers() -> list[int]:
+    return [int(entry.name) for entry in pathlib.Path("/proc").glob("[0-9]*")]
+
+
+def _has(pid: int, variable: str) -> bool:
+    """A zombie has no environment any more."""
+    with contextlib.suppress(OSError):
+        return variable.encode() in pathlib.Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    return False
 
 
 def _entries(lines: list[str]) -> Iterator[dict[str, Any]]:

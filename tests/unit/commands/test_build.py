@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import pathlib
-import select
 import sys
 import time
 from collections.abc import Iterator
@@ -18,6 +16,7 @@ from k8s_ee import environment, errors, outcome, runner, settings
 from k8s_ee.commands import build, builders, process, session
 from k8s_ee.config import model
 from k8s_ee_sandbox import packages, progress
+from tests import processes
 from tests.wire import registry as wire
 
 DIGEST = "sha256:" + "a" * 64
@@ -376,15 +375,4 @@ def test_a_build_that_takes_too_long_is_ended_with_everything_it_started(
     (tools / "docker").chmod(0o755)
     with pytest.raises(errors.NotReady, match="time is up"):
         built(checkout, "ghcr.io/acme/shop", credentials=None, seconds=2)
-    assert _gone(int((tools / "child").read_text()))
-
-
-def _gone(pid: int) -> bool:
-    """Whether it has ended, or does within 10 s: a kill is an order, not yet a death."""
-    with contextlib.suppress(ProcessLookupError):
-        handle = os.pidfd_open(pid)
-        try:
-            return bool(select.select([handle], [], [], 10)[0])
-        finally:
-            os.close(handle)
-    return True
+    assert processes.gone(int((tools / "child").read_text()))

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from typing import Any
 
 import pytest
 
@@ -52,6 +53,21 @@ def test_what_others_started_meanwhile_is_theirs(trace: str) -> None:
 def test_what_names_no_sandbox_counts_whoever_made_it() -> None:
     for trace in ("veth0", "/home/me/.cache/k8s-ee/run/x/kubelet", "nat -A POSTROUTING -j MASQUERADE"):
         assert leftovers.new(NOTHING, links(trace)) == [f"link {trace}"]
+
+
+def test_what_vanishes_while_it_is_counted_is_no_error(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("cpu/k8s-ee-dev", "cpu/k8s-ee-test", "cpu/system"):
+        (tmp_path / name).mkdir(parents=True)
+    look = os.scandir
+
+    def scandir(path: str) -> Any:
+        if pathlib.Path(path).name == "k8s-ee-dev":
+            pathlib.Path(path).rmdir()
+        return look(path)
+
+    monkeypatch.setattr(leftovers, "_CGROUPS", tmp_path)
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert "cpu/k8s-ee-test" in leftovers.count()["control group"]
 
 
 def test_counting_twice_finds_nothing_new() -> None:
