@@ -50,18 +50,11 @@ def test_every_state_is_read_across_repositories_with_one_request(server: wire.S
     assert server.count(GRAPHQL) == len(server.log) == 1
 
 
-def test_a_thousand_environments_are_ten_requests_and_less_than_a_second(server: wire.Server) -> None:
+def test_a_thousand_environments_are_ten_requests(server: wire.Server) -> None:
     truth = fill(server, repositories=25, pulls=40)
     connection = connect(server)
-    connection.states([])  # what is measured is asking, not importing
-    import github as _  # noqa: F401
-
-    start = time.monotonic()
-    found = connection.states(truth)
-    seconds = time.monotonic() - start
-    assert found == truth
+    assert connection.states(truth) == truth
     assert server.count(GRAPHQL) == 10
-    assert seconds < 1
 
 
 def test_nothing_is_asked_about_nothing(server: wire.Server) -> None:
