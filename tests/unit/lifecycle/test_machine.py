@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import datetime
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import ClassVar
 
 import hypothesis
 import pytest
@@ -16,7 +18,9 @@ from k8s_ee import environment, lifecycle
 START = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 MINUTE, HOUR, DAY = (datetime.timedelta(seconds=one) for one in (60, 3600, 86400))
 POLICY = lifecycle.Policy(preserve_limit=2)
-NUMBERS = st.integers(min_value=1, max_value=4)
+RecordProperty = Callable[[str, object], None]
+NUMBERS = st.integers(1, 4)
+PICKS = st.integers(0, 3)
 
 
 class Crash(Exception):
@@ -43,13 +47,27 @@ class Living:
     failed_to_tell: dict[str, int] = dataclasses.field(default_factory=dict)
 
 
+def _picked(numbers: Iterable[int], pick: int) -> int:
+    """One that is there, so that no step is wasted on one that is not."""
+    ordered = sorted(numbers)
+    return ordered[pick % len(ordered)]
+
+
 def text(when: datetime.datetime) -> str:
     return when.isoformat(timespec="seconds")
 
 
+WITH_PULLS = stateful.precondition(lambda world: bool(world.pulls))
+WITH_LIVING = stateful.precondition(lambda world: bool(world.living))
+
+
 class World(stateful.RuleBasedStateMachine):
+    steps: ClassVar[int] = 0
+    decided: ClassVar[collections.Counter[str]] = collections.Counter()
+
     def __init__(self) -> None:
         super().__init__()
+        World.steps -= 1  # the invariants are looked at before the first step, too
         self.now = START
         self.pulls: dict[int, Pull] = {}
         self.living: dict[int, Living] = {}
@@ -64,36 +82,42 @@ class World(stateful.RuleBasedStateMachine):
         if pull.open:
             self._deploy(number)
 
-    @stateful.rule(number=NUMBERS)
-    def deploy_late(self, number: int) -> None:
+    @WITH_PULLS
+    @stateful.rule(pick=PICKS)
+    def deploy_late(self, pick: int) -> None:
         """A run that was queued before its pull request closed."""
-        if number in self.pulls:
-            self._deploy(number)
+        self._deploy(_picked(self.pulls, pick))
 
-    @stateful.rule(number=NUMBERS)
-    def close(self, number: int) -> None:
-        if number in self.pulls and self.pulls[number].open:
+    @WITH_PULLS
+    @stateful.rule(pick=PICKS)
+    def close(self, pick: int) -> None:
+        number = _picked(self.pulls, pick)
+        if self.pulls[number].open:
             self.pulls[number] = Pull(open=False, closed_at=self.now)
 
-    @stateful.rule(number=NUMBERS)
-    def reopen(self, number: int) -> None:
-        if number in self.pulls:
-            self.pulls[number] = Pull()
+    @WITH_PULLS
+    @stateful.rule(pick=PICKS)
+    def reopen(self, pick: int) -> None:
+        self.pulls[_picked(self.pulls, pick)] = Pull()
 
-    @stateful.rule(number=NUMBERS)
-    def comment(self, number: int) -> None:
-        self._note(number, environment.ACTIVE_AT, self.now)
+    @WITH_LIVING
+    @stateful.rule(pick=PICKS)
+    def comment(self, pick: int) -> None:
+        self._note(_picked(self.living, pick), environment.ACTIVE_AT, self.now)
 
-    @stateful.rule(number=NUMBERS, hours=st.integers(1, 900))
-    def extend(self, number: int, hours: int) -> None:
-        if number in self.living:
-            last = lifecycle.hard_deadline(self._observed(number), POLICY)
-            self._note(number, environment.EXTENDED_UNTIL, min(self.now + hours * HOUR, last))
+    @WITH_LIVING
+    @stateful.rule(pick=PICKS, hours=st.integers(1, 900))
+    def extend(self, pick: int, hours: int) -> None:
+        number = _picked(self.living, pick)
+        last = lifecycle.hard_deadline(self._observed(number), POLICY)
+        self._note(number, environment.EXTENDED_UNTIL, min(self.now + hours * HOUR, last))
 
-    @stateful.rule(number=NUMBERS, hours=st.integers(1, 100))
-    def preserve(self, number: int, hours: int) -> None:
-        one = self.living.get(number)
-        if one is None or one.terminating_since is not None or one.requested:
+    @WITH_LIVING
+    @stateful.rule(pick=PICKS, hours=st.integers(1, 100))
+    def preserve(self, pick: int, hours: int) -> None:
+        number = _picked(self.living, pick)
+        one = self.living[number]
+        if one.terminating_since is not None or one.requested:
             return
         last = lifecycle.hard_deadline(self._observed(number), POLICY)
         if last <= self.now or (one.uid not in self.slots and len(self.slots) >= POLICY.preserve_limit):
@@ -101,34 +125,37 @@ class World(stateful.RuleBasedStateMachine):
         self.slots[one.uid] = text(self.now)
         self._note(number, environment.PRESERVED_UNTIL, min(self.now + hours * HOUR, last))
 
-    @stateful.rule(number=NUMBERS)
-    def unpreserve(self, number: int) -> None:
-        if number in self.living:
-            self._expire(number)
+    @WITH_LIVING
+    @stateful.rule(pick=PICKS)
+    def unpreserve(self, pick: int) -> None:
+        self._expire(_picked(self.living, pick))
 
-    @stateful.rule(number=NUMBERS)
-    def destroy(self, number: int) -> None:
-        if number in self.living:
-            self.living[number].requested = True
-            self._note(number, environment.DESTROY_REQUESTED_AT, self.now)
+    @WITH_LIVING
+    @stateful.rule(pick=PICKS)
+    def destroy(self, pick: int) -> None:
+        number = _picked(self.living, pick)
+        self.living[number].requested = True
+        self._note(number, environment.DESTROY_REQUESTED_AT, self.now)
 
-    @stateful.rule(number=NUMBERS)
-    def wake(self, number: int) -> None:
-        if number in self.living:
-            self.living[number].notes.pop(environment.ASLEEP_SINCE, None)
-            self._note(number, environment.ACTIVE_AT, self.now)
+    @WITH_LIVING
+    @stateful.rule(pick=PICKS)
+    def wake(self, pick: int) -> None:
+        number = _picked(self.living, pick)
+        self.living[number].notes.pop(environment.ASLEEP_SINCE, None)
+        self._note(number, environment.ACTIVE_AT, self.now)
 
     @stateful.rule(minutes=st.one_of(st.integers(1, 120), st.integers(1, 15_000)))
     def time_passes(self, minutes: int) -> None:
         self.now += minutes * MINUTE
 
-    @stateful.rule(number=NUMBERS)
-    def namespace_is_gone(self, number: int) -> None:
-        if number in self.living and self.living[number].terminating_since is not None:
-            self._gone(number)
+    @stateful.precondition(lambda world: any(one.terminating_since for one in world.living.values()))
+    @stateful.rule(pick=PICKS)
+    def namespace_is_gone(self, pick: int) -> None:
+        self._gone(_picked([number for number, one in self.living.items() if one.terminating_since], pick))
 
     # The janitor
 
+    @WITH_LIVING
     @stateful.rule()
     def clean_pass(self) -> None:
         self._pass(unknown=frozenset(), posting=True, deleting=True, crash_after=1_000)
@@ -140,6 +167,7 @@ class World(stateful.RuleBasedStateMachine):
             one.clean_passes_closed = one.clean_passes_closed + 1 if unkept else 0
             assert one.clean_passes_closed < 2, "a closed, unpreserved one outlived two clean passes"
 
+    @WITH_LIVING
     @stateful.rule(
         unknown=st.frozensets(NUMBERS),
         posting=st.booleans(),
@@ -148,6 +176,10 @@ class World(stateful.RuleBasedStateMachine):
     )
     def troubled_pass(self, unknown: frozenset[int], posting: bool, deleting: bool, crash_after: int) -> None:
         self._pass(unknown=unknown, posting=posting, deleting=deleting, crash_after=crash_after)
+
+    @stateful.invariant()
+    def is_counted(self) -> None:
+        World.steps += 1
 
     @stateful.invariant()
     def no_more_are_preserved_than_the_limit(self) -> None:
@@ -174,6 +206,7 @@ class World(stateful.RuleBasedStateMachine):
         self, number: int, facts: lifecycle.Facts, step: Callable[[], None], *, posting: bool, deleting: bool
     ) -> None:
         decision, one = lifecycle.decide(facts, POLICY, self.now), self.living[number]
+        World.decided[decision.kind] += 1
         step()
         if decision.kind == "warn":
             assert decision.deadline is not None
@@ -271,7 +304,8 @@ class World(stateful.RuleBasedStateMachine):
         )
 
 
-def _live(examples: int, steps: int) -> None:
+def _live(examples: int, steps: int) -> int:
+    """How many steps were really taken: `steps` is only the most that one example may have."""
     found = hypothesis.settings(
         max_examples=examples,
         stateful_step_count=steps,
@@ -280,13 +314,22 @@ def _live(examples: int, steps: int) -> None:
         database=None,
         suppress_health_check=list(hypothesis.HealthCheck),
     )
+    World.steps = 0
+    World.decided.clear()
     stateful.run_state_machine_as_test(World, settings=found)
+    return World.steps
 
 
-def test_whatever_happens_nothing_is_left_and_nothing_goes_unwarned() -> None:
-    _live(examples=25, steps=50)
+def test_whatever_happens_nothing_is_left_and_nothing_goes_unwarned(record_property: RecordProperty) -> None:
+    taken = _live(examples=25, steps=50)
+    record_property("steps", taken)
+    assert taken >= 1_000
 
 
 @pytest.mark.long
-def test_whatever_happens_in_ten_thousand_steps() -> None:
-    _live(examples=100, steps=100)
+def test_whatever_happens_in_ten_thousand_steps(record_property: RecordProperty) -> None:
+    taken = _live(examples=125, steps=100)
+    record_property("steps", taken)
+    record_property("decisions", dict(World.decided))
+    assert taken >= 10_000
+    assert set(World.decided) == set(lifecycle.KINDS)
