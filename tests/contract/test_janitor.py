@@ -147,6 +147,11 @@ def test_admission_names_the_leases_and_the_place_of_events_that_the_code_uses()
     assert base("ValidatingAdmissionPolicyBinding")["spec"] == {"policyName": NAME, "validationActions": ["Deny"]}
 
 
+def test_its_readme_asks_for_the_rights_that_its_app_needs() -> None:
+    asked = re.findall(r"\*\*([A-Z][a-z ]+): read and write\*\*", (SHIPPED / "README.md").read_text())
+    assert set(asked) == {"Pull requests", "Deployments", "Actions"}
+
+
 def test_nothing_reaches_it_and_it_reaches_only_listed_ports() -> None:
     spec = base("NetworkPolicy")["spec"]
     labels = base("CronJob")["spec"]["jobTemplate"]["spec"]["template"]["metadata"]["labels"]
@@ -180,9 +185,16 @@ def test_alerts_watch_metrics_that_a_pass_exports(everything: list[Manifest]) ->
 
 
 def test_the_image_is_made_of_what_the_wheel_is_made_of_and_of_bases_that_nobody_can_move() -> None:
-    for name in ("BASE", "UV"):
-        assert re.search(rf"^ARG {name}=[a-z0-9./-]+/[a-z0-9./-]+:[\w.-]+@sha256:[0-9a-f]{{64}}$", DOCKERFILE, re.M)
-    assert re.findall(r"^FROM (\S+)", DOCKERFILE, re.M) == ["${UV}", "${BASE}", "${BASE}"]
+    published = r"[a-z0-9./-]+/[a-z0-9./-]+:[\w.-]+@sha256:[0-9a-f]{64}"
+    bases = re.findall(r"^FROM (.+)$", DOCKERFILE, re.M)
+    assert [re.sub(published, "PUBLISHED", one) for one in bases] == [
+        "PUBLISHED AS uv",
+        "PUBLISHED AS base",
+        "base AS build",
+        "base",
+    ]
+    dependabot = actionfiles.load(ROOT / ".github" / "dependabot.yml")
+    assert "/images" in [one.get("directory") for one in dependabot["updates"] if one["package-ecosystem"] == "docker"]
     wheel = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
     needed = {pathlib.PurePath(path).parts[0] for path in (*wheel["packages"], *wheel["force-include"])}
     needed |= {"pyproject.toml", "uv.lock", "README.md", "LICENSE"}
