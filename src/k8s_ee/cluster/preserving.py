@@ -1,8 +1,8 @@
 """At most so many environments of the platform are kept whatever happens: each holds one slot while it is.
 
-Two objects can't be written at once, so the order keeps them together. Who preserves notes the slot on the namespace and
-renews its Lease last; who ends reads the Lease first, takes the note off, and then frees the Lease only as it was read.
-Of the two, one sees the other: the renewal voids the freeing, or fails and is begun anew.
+Two objects can't be written at once, so the order keeps them together. Who preserves notes the slot on the namespace
+and renews its Lease last; who ends reads the Lease first, takes the note off, and then frees the Lease only as it was
+read. Of the two, one sees the other: the renewal voids the freeing, or fails and is begun anew.
 """
 
 from __future__ import annotations

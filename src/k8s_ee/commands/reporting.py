@@ -56,7 +56,7 @@ def _serving(ctx: session.Session, error: errors.K8sEEError) -> str:
 
     try:
         seen = cluster.serving(ctx.cluster, ctx.observed.namespace, plan.APP)
-    except errors.K8sEEError:
+    except errors.ONE_OF_MANY:
         return ""
     return next(iter(seen)) if len(seen) == 1 else ""
 
@@ -104,7 +104,7 @@ def _tell_github(ctx: session.Session, result: outcome.Outcome, known: report.Fa
     for tell in (_comment, _deployment):
         try:
             tell(ctx, github, result, known)
-        except errors.K8sEEError as error:
+        except errors.ONE_OF_MANY as error:
             ctx.runner.warning(f"GitHub was not told: {error.message}", title="k8s-ee")
             ctx.say(f"warning: GitHub was not told: {error.message}")
 

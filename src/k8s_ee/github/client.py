@@ -79,7 +79,7 @@ class GitHub:
         """Never raises for GitHub's sake: what it does not say clearly is Unknown."""
         try:
             found = pull_request.parse(self._api.get(f"{self._api.repository}/pulls/{number}"))
-        except errors.K8sEEError as error:
+        except errors.ONE_OF_MANY as error:
             return pull_request.Unknown(error.message)
         except ValueError as error:
             return pull_request.Unknown(f"GitHub's answer is no pull request: {error}")
