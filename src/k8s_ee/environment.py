@@ -76,7 +76,10 @@ def namespace_name(project: ProjectId, number: int) -> NamespaceName:
 
 @dataclasses.dataclass(frozen=True)
 class Environment:
-    """One (repository, pull request, project). `domain` is the platform's, without a leading dot."""
+    """One (repository, pull request, project). `domain` is the platform's, without a leading dot.
+
+    `routed`: its app has a link.
+    """
 
     project: ProjectId
     number: int
@@ -87,6 +90,7 @@ class Environment:
     branch: str = ""
     head_sha: str = ""
     run: int = 0
+    routed: bool = True
 
     @property
     def namespace(self) -> NamespaceName:
@@ -98,7 +102,7 @@ class Environment:
 
     @property
     def url(self) -> str:
-        return f"{self.scheme}://{self.host}"
+        return f"{self.scheme}://{self.host}" if self.routed else ""
 
     def labels(self) -> dict[str, str]:
         return {

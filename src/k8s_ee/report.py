@@ -189,7 +189,8 @@ def _both_commits(result: outcome.Outcome, known: Facts) -> str:
     failed = f"Commit {_commit(target.head_sha, known)} failed." if target and target.head_sha else ""
     if not result.serving_sha or not target or result.serving_sha == target.head_sha:
         return failed
-    return f"{failed} Commit {_commit(result.serving_sha, known)} still serves at <{target.url}>."
+    at = f" at <{target.url}>" if target.url else ""
+    return f"{failed} Commit {_commit(result.serving_sha, known)} still serves{at}."
 
 
 def _destroyed(result: outcome.Outcome, namespace: str) -> str:
