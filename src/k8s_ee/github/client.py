@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable
 
 from k8s_ee import errors, lifecycle, pull_request, settings
 from k8s_ee.github import api as rest
-from k8s_ee.github import comments, connection, deployments, identity
+from k8s_ee.github import comments, connection, deployments, identity, pace
 from k8s_ee.github import states as pull_states
 
 
@@ -28,6 +28,7 @@ class GitHub:
         pause: float = 0.5,
         unsaid: float = 60,
         authors: Collection[str] = (),
+        tempo: pace.Pace | None = None,
     ) -> None:
         """Seconds: the longest wait for a rate limit, per connection and read, before the first retry, and for a rate
         limit of which GitHub does not say how long it lasts.
@@ -35,6 +36,7 @@ class GitHub:
         `authors` are logins besides our own whose comment with our marker is ours, as `github-actions[bot]`.
         """
         self._patience = connection.Patience(limit=patience, timeout=timeout, pause=pause, unsaid=unsaid)
+        self._tempo = tempo or pace.Pace()
         self._identity = identity.of(given, self._patience)
         self._address, self._authors = given.api_url, tuple(authors)
         self._lock = threading.Lock()
@@ -45,6 +47,10 @@ class GitHub:
     def hurry(self) -> None:
         """One short try for each request from now on: the process was told to end."""
         self._patience.hurry()
+
+    def pause(self) -> float:
+        """Seconds until something may be written again: what can be written later is better left until then."""
+        return self._tempo.pause()
 
     def covers(self, repository_id: int) -> bool:
         """False for what this identity can't speak of: in a workflow all but its own repository."""
@@ -141,5 +147,5 @@ class GitHub:
         with self._lock:
             if key not in self._lines:
                 sign_in = lambda: self._identity.auth(owner)  # noqa: E731 - one line says it
-                self._lines[key] = connection.Connection(self._address, sign_in, self._patience)
+                self._lines[key] = connection.Connection(self._address, sign_in, self._patience, self._tempo)
             return self._lines[key]
