@@ -43,7 +43,7 @@ def failure(ctx: session.Session | None, error: errors.K8sEEError, *, command: s
         failure=reason,
         problems=problems,
         serving_sha=_serving(ctx, error),
-        outputs={"failure": _line(error), "url": "", "namespace": _namespace(ctx), **ctx.outputs},
+        outputs={"failure": _line(error), "url": "", "namespace": _concerned(ctx, error), **ctx.outputs},
         data={"superseded": True} if isinstance(error, errors.Superseded) else {},
     )
 
@@ -152,6 +152,13 @@ def _namespace(ctx: session.Session) -> str:
     if ctx.environment:
         return ctx.environment.namespace
     return ctx.observed.namespace if ctx.observed else ""
+
+
+def _concerned(ctx: session.Session, error: errors.K8sEEError) -> str:
+    """A file with mistakes in it may still say in which comment they belong."""
+    if isinstance(error, errors.ConfigError) and error.project and ctx.settings.number:
+        return environment.namespace_name(environment.ProjectId(error.project), ctx.settings.number)
+    return _namespace(ctx)
 
 
 def _line(error: errors.K8sEEError) -> str:
