@@ -46,7 +46,8 @@ def test_the_comment_says_what_is_wrong(world: sweeps.World, config: bytes, tmp_
 
 
 @pytest.mark.parametrize(
-    "config", [b"projectId: [broken", b"projectId: shop\nprojectId: cart\n\t- [", b"app:\n  projectId: shop\n\t- [", b"\0"]
+    "config",
+    [b"projectId: [broken", b"projectId: shop\nprojectId: cart\n\t- [", b"app:\n  projectId: shop\n\t- [", b"\0"],
 )
 def test_nobody_is_named_whom_the_file_does_not_name_clearly(
     world: sweeps.World, config: bytes, tmp_path: pathlib.Path
