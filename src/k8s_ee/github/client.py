@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import threading
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from k8s_ee import errors, lifecycle, pull_request, settings
 from k8s_ee.github import api as rest
@@ -93,10 +93,24 @@ class GitHub:
             return pull_request.Unknown(f"GitHub answered about pull request {found.number}")
         return found
 
-    def upsert_comment(self, number: int, marker: str, body: str, comment_id: int | None = None) -> int:
-        """Writes or rewrites the one comment that starts with `marker`; its id."""
+    def upsert_comment(
+        self,
+        number: int,
+        marker: str,
+        body: str,
+        *,
+        comment_id: int | None = None,
+        settled: Callable[[str], bool] = lambda _body: False,
+    ) -> int:
+        """Writes or rewrites the one comment that starts with `marker`, unless it is `settled` as it is; its id."""
         return comments.upsert(
-            self._api, number, marker=marker, body=body, comment_id=comment_id, authors=self._authors
+            self._api,
+            number,
+            marker=marker,
+            body=body,
+            comment_id=comment_id,
+            authors=self._authors,
+            settled=settled,
         )
 
     def comments(self, number: int, marker: str) -> tuple[str, ...]:

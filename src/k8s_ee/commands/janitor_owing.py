@@ -1,0 +1,206 @@
+"""Ends of which the pull request has yet to hear: noted before they begin, and until its comment says it.
+
+Deleting does not wait for comments. GitHub may be away, and wants to be written to slowly; a namespace may need hours
+to end, or somebody else may end it. What is not told in one pass, a later one tells.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import json
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+
+from k8s_ee import cluster, environment, errors, lifecycle
+from k8s_ee.cluster import destroy, notes
+from k8s_ee.commands import janitor_judging as judging
+from k8s_ee.commands import janitor_telling as telling
+
+_OWED = "owed-"
+_TELLING_SECONDS = 20.0
+"""With what may be written at once that makes 40 writes: those of a pass every five minutes stay below 500 an hour."""
+_PROVING_SECONDS = 1.0
+_GIVEN_UP_AFTER = datetime.timedelta(days=7)
+_LATER = "an end is told in a later pass, at the pace that GitHub asks for"
+
+
+@dataclasses.dataclass
+class Book:
+    """Uids of those that a later pass will know of, and of those that need not be known any more."""
+
+    noted: set[str] = dataclasses.field(default_factory=set)
+    settled: set[str] = dataclasses.field(default_factory=set)
+    earlier: list[judging.Case] = dataclasses.field(default_factory=list)
+    """Of passes before this one; no environment of that uid was listed in this one."""
+
+
+def opened(
+    turn: judging.Turn,
+    judged: Sequence[judging.Case],
+    listed: Iterable[environment.Observed],
+    *,
+    mine: Callable[[environment.Observed], bool],
+) -> Book:
+    """Notes all that are on their way out, or are about to be. Of what can't be noted, later passes do not know.
+
+    In a workflow, whose key may not write that, nothing is: what is not told at once is never told.
+    """
+    book = Book()
+    if turn.ctx.settings.is_actions:
+        return book
+    try:
+        known = {name: text for name, text in _read(turn).items() if name.startswith(_OWED)}
+        changes = {**_over(known, judged), **_new(turn, known, judged)}
+        book.noted |= {name.removeprefix(_OWED) for name in known}
+        _take_up(turn, book, known, there={one.uid for one in listed}, mine=mine)
+        if changes:
+            kept = notes.write(turn.cluster, changes, home=turn.home)
+            book.noted |= {name.removeprefix(_OWED) for name in kept}
+    except errors.ONE_OF_MANY as error:
+        turn.troubles[f"what is still to be told could not be noted: {error.message}"] += 1
+    return book
+
+
+def closed(turn: judging.Turn, book: Book) -> None:
+    """Forgets what is settled. Who was cut off before finds on GitHub that it is."""
+    changes = dict.fromkeys(f"{_OWED}{uid}" for uid in sorted(book.settled & book.noted))
+    if not changes or not turn.may_act():
+        return
+    try:
+        notes.write(turn.cluster, changes, home=turn.home)
+    except errors.ONE_OF_MANY as error:
+        turn.troubles[f"what was told is still noted as owed: {error.message}"] += 1
+
+
+def tell(turn: judging.Turn, book: Book, ended: Sequence[tuple[judging.Case, cluster.Receipt]]) -> None:
+    """As far as GitHub takes it now, so that the pass ends; of what no note keeps, with all the time there is."""
+    never = threading.Event()
+    for case, receipt in sorted(ended, key=lambda one: one[0].observed.uid in book.noted):
+        until = 0.0 if case.observed.uid in book.noted else turn.ctx.deadline
+        if not _may_tell(turn, over=never, until=until):
+            turn.troubles[_LATER] += 1
+        elif telling.gone(turn, case, receipt) and receipt.deleted:
+            book.settled.add(case.observed.uid)
+
+
+def tell_earlier(turn: judging.Turn, book: Book, *, over: threading.Event | None = None) -> None:
+    """One after another, at GitHub's pace until that is `over`, or for a while. Only of what is proven gone."""
+    until = turn.ctx.deadline if over else time.monotonic() + _TELLING_SECONDS
+    over = over or threading.Event()
+    if not book.earlier or not turn.may_act():
+        return
+    try:
+        receipts = _proven(turn, book.earlier)
+    except errors.ONE_OF_MANY as error:
+        turn.troubles[f"whether earlier ends came could not be looked at: {error.message}"] += 1
+        return
+    for case in book.earlier:
+        receipt = receipts[case.observed.uid]
+        if not receipt.deleted:
+            continue
+        if not _may_tell(turn, over=over, until=until):
+            turn.troubles[_LATER] += 1
+        elif telling.gone(turn, case, receipt):
+            book.settled.add(case.observed.uid)
+
+
+def _may_tell(turn: judging.Turn, *, over: threading.Event, until: float) -> bool:
+    """Waits for its turn, but not when it is `over`. False when it would take too long: a later pass does not mind."""
+    while turn.may_act():
+        pause = turn.github.pause()
+        if not pause:
+            return True
+        if over.is_set() or pause > min(until, turn.ctx.deadline) - time.monotonic():
+            return False
+        over.wait(pause)
+    return False
+
+
+def _proven(turn: judging.Turn, cases: Sequence[judging.Case]) -> dict[str, cluster.Receipt]:
+    begun = [destroy.Begun(one.observed) for one in cases]
+    deadline = time.monotonic() + _PROVING_SECONDS
+    return {one.uid: one for one in destroy.finish(turn.cluster, begun, deadline=deadline, progress=turn.ctx.say)}
+
+
+def _read(turn: judging.Turn) -> dict[str, str]:
+    return notes.read(turn.cluster, home=turn.home)
+
+
+def _ending(case: judging.Case) -> bool:
+    return case.decision.kind == "delete" or case.observed.terminating
+
+
+def _over(known: Iterable[str], judged: Sequence[judging.Case]) -> dict[str, str | None]:
+    """Those that are to stay after all."""
+    staying = {f"{_OWED}{one.observed.uid}" for one in judged if not _ending(one)}
+    return dict.fromkeys(sorted(staying & set(known)))
+
+
+def _new(turn: judging.Turn, known: Iterable[str], judged: Sequence[judging.Case]) -> dict[str, str | None]:
+    ending = {f"{_OWED}{one.observed.uid}": one for one in judged if _ending(one)}
+    return {name: _text(one, turn.now()) for name, one in ending.items() if name not in known}
+
+
+def _take_up(
+    turn: judging.Turn,
+    book: Book,
+    known: dict[str, str],
+    *,
+    there: set[str],
+    mine: Callable[[environment.Observed], bool],
+) -> None:
+    """Oldest first."""
+    for name, text in known.items():
+        uid = name.removeprefix(_OWED)
+        case = _case(uid, text)
+        if case is None or (uid not in there and turn.now() - case.observed.created_at > _GIVEN_UP_AFTER):
+            turn.troubles[f"given up: an end of {text[:200]} was never told"] += 1
+            book.settled.add(uid)
+        elif uid not in there and mine(case.observed):
+            book.earlier.append(case)
+    book.earlier.sort(key=lambda one: one.observed.created_at)
+
+
+_STATES = {True: lifecycle.Closed(), False: lifecycle.Open(), None: lifecycle.Unknown("not asked")}
+
+
+def _text(case: judging.Case, now: datetime.datetime) -> str:
+    """What its comment needs."""
+    found, state = case.observed, case.facts.pull_request
+    noted = {
+        "namespace": found.namespace,
+        "repository": found.repository,
+        "repositoryId": found.repository_id,
+        "pr": found.number,
+        "comment": found.annotations.get(environment.COMMENT_ID, ""),
+        "closed": None if isinstance(state, lifecycle.Unknown) else isinstance(state, lifecycle.Closed),
+        "reason": "" if found.terminating else case.decision.reason,
+        "at": now.isoformat(timespec="seconds"),
+    }
+    return json.dumps(noted, separators=(",", ":"))
+
+
+def _case(uid: str, text: str) -> judging.Case | None:
+    """None when it can't be read. Its time of creation is when it was noted."""
+    try:
+        noted = json.loads(text)
+        observed = environment.Observed(
+            namespace=environment.NamespaceName(str(noted["namespace"])),
+            uid=uid,
+            resource_version="",
+            project=environment.ProjectId(""),
+            number=int(noted["pr"]),
+            repository_id=int(noted["repositoryId"]),
+            created_at=datetime.datetime.fromisoformat(noted["at"]).astimezone(datetime.UTC),
+            terminating=True,
+            annotations={
+                environment.REPOSITORY: str(noted["repository"]),
+                environment.COMMENT_ID: str(noted["comment"]),
+            },
+        )
+        state, reason = _STATES[noted["closed"]], str(noted["reason"])
+    except (ValueError, KeyError, TypeError):
+        return None
+    return judging.Case(lifecycle.Facts(observed, state), lifecycle.Decision("delete", reason))
