@@ -49,6 +49,8 @@ WARNED_OF = "k8s-ee/warned-of"
 WARNED_AT = "k8s-ee/warned-at"
 WARNING_FAILURES = "k8s-ee/warning-failures"
 ASLEEP_SINCE = "k8s-ee/asleep-since"
+SLEEP_UNTOLD = "k8s-ee/sleep-untold"
+"""ASLEEP_SINCE, a space, and why: whoever put it to sleep did not tell its pull request."""
 REPLICAS = "k8s-ee/replicas"
 UNKNOWN_SINCE = "k8s-ee/unknown-since"
 UNKNOWN_ALERTED_AT = "k8s-ee/unknown-alerted-at"
@@ -168,6 +170,12 @@ class Observed:
     @property
     def asleep_since(self) -> datetime.datetime | None:
         return self._time(ASLEEP_SINCE)
+
+    @property
+    def sleep_untold(self) -> str:
+        """Why it was put to sleep, as long as it sleeps and its pull request was not told; else empty."""
+        since, _, why = self.annotations.get(SLEEP_UNTOLD, "").partition(" ")
+        return why if since and since == self.annotations.get(ASLEEP_SINCE) else ""
 
     @property
     def warned_of(self) -> datetime.datetime | None:

@@ -237,6 +237,7 @@ def test_one_that_sleeps_has_no_place_and_needs_one_to_wake(ground: Ground) -> N
         room.wake(ground.session(1), ground.observed("shop-pr-1"))
     assert ground.deploy(1, run=2).state == "queued"
     assert ground.observed("shop-pr-1").asleep_since
+    assert ground.observed("shop-pr-1").sleep_untold, "its pull request may be in another repository"
     cleanup.cleanup(ground.session(2))
     room.wake(ground.session(1), ground.observed("shop-pr-1"))
     assert ground.placed() == {"shop-pr-1"}

@@ -35,9 +35,11 @@ def warning(turn: judging.Turn, case: judging.Case) -> int:
     return _comment(turn, case.observed, "lapsing" if kept else "expiring", rows=[row])
 
 
-def asleep(turn: judging.Turn, case: judging.Case, since: datetime.datetime) -> None:
-    row = _row(turn, case, until=since, reason=case.decision.reason, remedy="", serving=False)
-    _attempt(turn, functools.partial(_comment, turn, case.observed, "sleeping", rows=[row]))
+def asleep(turn: judging.Turn, case: judging.Case) -> bool:
+    """False when it is worth another try in a later pass."""
+    found = case.observed
+    row = _row(turn, case, until=found.asleep_since, reason=found.sleep_untold, remedy="", serving=False)
+    return _attempt(turn, functools.partial(_comment, turn, found, "sleeping", rows=[row]))
 
 
 def gone(turn: judging.Turn, case: judging.Case, receipt: cluster.Receipt) -> bool:

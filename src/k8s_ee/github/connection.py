@@ -121,7 +121,7 @@ class Connection:
             return
         seconds = tempo.take(longest=self.patience.limit)
         if seconds is None:
-            raise failures.RateLimited(tempo.pause())
+            raise failures.Later(tempo.pause())
         self.patience.sleep(seconds)
 
     def query(self, graphql: str, variables: Mapping[str, Any] | None = None) -> Object:
