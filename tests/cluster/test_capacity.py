@@ -237,7 +237,6 @@ def test_one_that_sleeps_has_no_place_and_needs_one_to_wake(ground: Ground) -> N
         room.wake(ground.session(1), ground.observed("shop-pr-1"))
     assert ground.deploy(1, run=2).state == "queued"
     assert ground.observed("shop-pr-1").asleep_since
-    assert ground.observed("shop-pr-1").sleep_untold, "its pull request may be in another repository"
     cleanup.cleanup(ground.session(2))
     room.wake(ground.session(1), ground.observed("shop-pr-1"))
     assert ground.placed() == {"shop-pr-1"}
@@ -264,6 +263,7 @@ def test_the_least_recently_used_makes_room_and_neither_a_preserved_nor_a_fresh_
     ctx.now = lambda: later
     assert namespace.create_namespace(ctx).state == "deploying"
     assert ground.observed("shop-pr-3").asleep_since
+    assert ground.observed("shop-pr-3").sleep_untold, "its pull request may be in another repository"
     assert ground.awake() == ground.placed() == {"shop-pr-1", "shop-pr-2", "shop-pr-4", "shop-pr-5"}
     assert "put shop-pr-3 to sleep, which nobody used for the longest time" in ground.said
     ground.rules["sleepLeastRecentlyUsed"] = False

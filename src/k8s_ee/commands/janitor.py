@@ -75,13 +75,14 @@ def _pass(turn: judging.Turn) -> list[acts.Result]:
     ctx = turn.ctx
     with ctx.phase("list"):
         everything = cluster.environments(ctx.cluster)
+    book = owing.opened(turn)
     with ctx.phase("decide"):
         judged = judging.confirmed(turn, judging.cases(turn, [one for one in everything if _is_ours(turn, one)]))
     if ctx.options.dry_run:
         return [acts.planned(one) for one in judged]
-    book = owing.opened(turn, judged, everything, mine=functools.partial(_is_ours, turn))
     try:
         with ctx.phase("act"):
+            owing.note(turn, book, judged, everything, mine=functools.partial(_is_ours, turn))
             results = _act(turn, judged)
         with ctx.phase("finish"):
             return _finish(turn, book, results)

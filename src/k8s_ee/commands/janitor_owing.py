@@ -11,14 +11,14 @@ import datetime
 import json
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from k8s_ee import cluster, environment, errors, lifecycle
 from k8s_ee.cluster import destroy, notes
 from k8s_ee.commands import janitor_judging as judging
 from k8s_ee.commands import janitor_telling as telling
 
-_OWED = "owed-"
+_OWED, _INSTALLATIONS = "owed-", "installations"
 _TELLING_SECONDS = 20.0
 """With what may be written at once that makes 40 writes: those of a pass every five minutes stay below 500 an hour."""
 _PROVING_SECONDS = 1.0
@@ -28,50 +28,57 @@ _LATER = "an end is told in a later pass, at the pace that GitHub asks for"
 
 @dataclasses.dataclass
 class Book:
-    """Uids of those that a later pass will know of, and of those that need not be known any more."""
+    """What is noted from pass to pass, by name; None = it could not be read, or is not for this process.
 
+    Uids: `noted` of those that a later pass will know of, `settled` of those that need not be known any more.
+    """
+
+    known: dict[str, str] | None = None
     noted: set[str] = dataclasses.field(default_factory=set)
     settled: set[str] = dataclasses.field(default_factory=set)
     earlier: list[judging.Case] = dataclasses.field(default_factory=list)
     """Of passes before this one; no environment of that uid was listed in this one."""
 
 
-def opened(
+def opened(turn: judging.Turn) -> Book:
+    """Without notes in a workflow, whose key may not write any: what is not told at once is never told."""
+    if turn.ctx.settings.is_actions:
+        return Book()
+    try:
+        known = notes.read(turn.cluster, home=turn.home)
+    except errors.ONE_OF_MANY as error:
+        turn.troubles[f"what is still to be told could not be read: {error.message}"] += 1
+        return Book()
+    turn.github.remember(_installations(known.get(_INSTALLATIONS, "{}")))
+    return Book(known, noted={name.removeprefix(_OWED) for name in known if name.startswith(_OWED)})
+
+
+def note(
     turn: judging.Turn,
+    book: Book,
     judged: Sequence[judging.Case],
     listed: Iterable[environment.Observed],
     *,
     mine: Callable[[environment.Observed], bool],
-) -> Book:
-    """Notes all that are on their way out, or are about to be. Of what can't be noted, later passes do not know.
-
-    In a workflow, whose key may not write that, nothing is: what is not told at once is never told.
-    """
-    book = Book()
-    if turn.ctx.settings.is_actions:
-        return book
-    try:
-        known = {name: text for name, text in _read(turn).items() if name.startswith(_OWED)}
-        changes = {**_over(known, judged), **_new(turn, known, judged)}
-        book.noted |= {name.removeprefix(_OWED) for name in known}
-        _take_up(turn, book, known, there={one.uid for one in listed}, mine=mine)
-        if changes:
-            kept = notes.write(turn.cluster, changes, home=turn.home)
-            book.noted |= {name.removeprefix(_OWED) for name in kept}
-    except errors.ONE_OF_MANY as error:
-        turn.troubles[f"what is still to be told could not be noted: {error.message}"] += 1
-    return book
+) -> None:
+    """All that are on their way out, or are about to be. Of what can't be noted, later passes do not know."""
+    if book.known is None:
+        return
+    owed = {name: text for name, text in book.known.items() if name.startswith(_OWED)}
+    _take_up(turn, book, owed, there={one.uid for one in listed}, mine=mine)
+    book.noted |= {
+        name.removeprefix(_OWED) for name in _write(turn, {**_over(owed, judged), **_new(turn, owed, judged)})
+    }
 
 
 def closed(turn: judging.Turn, book: Book) -> None:
     """Forgets what is settled. Who was cut off before finds on GitHub that it is."""
-    changes = dict.fromkeys(f"{_OWED}{uid}" for uid in sorted(book.settled & book.noted))
-    if not changes or not turn.may_act():
-        return
-    try:
-        notes.write(turn.cluster, changes, home=turn.home)
-    except errors.ONE_OF_MANY as error:
-        turn.troubles[f"what was told is still noted as owed: {error.message}"] += 1
+    changes: dict[str, str | None] = dict.fromkeys(f"{_OWED}{uid}" for uid in sorted(book.settled & book.noted))
+    found = json.dumps(turn.github.installations, sort_keys=True, separators=(",", ":"))
+    if book.known is not None and found != book.known.get(_INSTALLATIONS, "{}"):
+        changes[_INSTALLATIONS] = found
+    if turn.may_act():
+        _write(turn, changes)
 
 
 def tell(turn: judging.Turn, book: Book, ended: Sequence[tuple[judging.Case, cluster.Receipt]]) -> None:
@@ -124,8 +131,21 @@ def _proven(turn: judging.Turn, cases: Sequence[judging.Case]) -> dict[str, clus
     return {one.uid: one for one in destroy.finish(turn.cluster, begun, deadline=deadline, progress=turn.ctx.say)}
 
 
-def _read(turn: judging.Turn) -> dict[str, str]:
-    return notes.read(turn.cluster, home=turn.home)
+def _write(turn: judging.Turn, changes: Mapping[str, str | None]) -> frozenset[str]:
+    """Names of what is noted now."""
+    try:
+        return notes.write(turn.cluster, changes, home=turn.home) if changes else frozenset()
+    except errors.ONE_OF_MANY as error:
+        turn.troubles[f"what is still to be told could not be noted: {error.message}"] += 1
+        return frozenset()
+
+
+def _installations(text: str) -> dict[str, int]:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return {}
+    return {owner: one for owner, one in found.items() if type(one) is int} if isinstance(found, dict) else {}
 
 
 def _ending(case: judging.Case) -> bool:

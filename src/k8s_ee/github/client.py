@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from k8s_ee import errors, lifecycle, pull_request, settings
 from k8s_ee.github import api as rest
@@ -51,6 +51,15 @@ class GitHub:
     def pause(self) -> float:
         """Seconds until something may be written again: what can be written later is better left until then."""
         return self._tempo.pause()
+
+    @property
+    def installations(self) -> dict[str, int]:
+        """Where the App is installed, by owner, as far as that was of use. Given back to a later process, it saves that
+        one a request."""
+        return dict(self._identity.remembered)
+
+    def remember(self, installations: Mapping[str, int]) -> None:
+        self._identity.remembered.update(installations)
 
     def covers(self, repository_id: int) -> bool:
         """False for what this identity can't speak of: in a workflow all but its own repository."""
