@@ -71,11 +71,15 @@ class Policy:
 
 @dataclasses.dataclass(frozen=True)
 class Facts:
-    """`traffic_at` is the last request through the ingress, None where nobody counts them."""
+    """`traffic_at` is the last request through the ingress, None where nobody counts them or there was none.
+
+    `traffic_unknown`: why nobody knows, though they are counted.
+    """
 
     environment: environment.Observed
     pull_request: PullRequestState
     traffic_at: datetime.datetime | None = None
+    traffic_unknown: str = ""
     sleepable: bool = True
 
 
@@ -214,6 +218,14 @@ def _unknown(facts: Facts, _policy: Policy, _now: Time) -> Decision | None:
     return None
 
 
+def _uncounted(facts: Facts, policy: Policy, _now: Time) -> Decision | None:
+    """whether there was traffic can't be read, though it is counted | keep"""
+    if not facts.traffic_unknown:
+        return None
+    reason = f"whether it is used can't be said: {facts.traffic_unknown}"
+    return Decision("keep", reason, deadline=hard_deadline(facts.environment, policy))
+
+
 def _unused(facts: Facts, policy: Policy, now: Time) -> Decision | None:
     """nobody used it for {soft_ttl}, and it is not extended beyond now | warn {warn_before} before, then delete"""
     return _by_deadline(
@@ -244,17 +256,18 @@ RULES: tuple[Callable[[Facts, Policy, Time], Decision | None], ...] = (
     _too_old,
     _preserved,
     _unknown,
+    _uncounted,
     _unused,
     _idle,
 )
 
 
 def _ends_before(facts: Facts, policy: Policy, hard: Time) -> bool:
-    """Whether another deadline comes first. An unknown pull request has no soft one."""
+    """Whether another deadline comes first. Where GitHub or the traffic is unknown there is no soft one."""
     found = facts.environment
     if found.preserved_until is not None:
         return found.preserved_until < hard
-    return isinstance(facts.pull_request, Open) and end(facts, policy) < hard
+    return isinstance(facts.pull_request, Open) and not facts.traffic_unknown and end(facts, policy) < hard
 
 
 def _by_deadline(

@@ -69,12 +69,13 @@ EXAMPLES: Mapping[int, Mapping[str, lifecycle.Facts]] = {
         "expire": facts(CLOSED, preserved_until=NOW, **told(NOW, NOW - POLICY.preserve_warn_before)),
     },
     6: {"leave": facts(UNKNOWN)},
-    7: {
+    7: {"keep": dataclasses.replace(facts(OPEN, age=POLICY.hard_ttl - 2 * DAY), traffic_unknown="no answer")},
+    8: {
         "warn": facts(OPEN, age=POLICY.soft_ttl - POLICY.warn_before if POLICY.soft_ttl else HOUR),
         "delete": facts(OPEN, age=POLICY.soft_ttl or HOUR, **told(NOW, NOW - POLICY.warn_before)),
     },
-    8: {"sleep": facts(OPEN, age=(POLICY.sleep_after or HOUR) + MINUTE)},
-    9: {"keep": facts(OPEN)},
+    9: {"sleep": facts(OPEN, age=(POLICY.sleep_after or HOUR) + MINUTE)},
+    10: {"keep": facts(OPEN)},
 }
 
 
