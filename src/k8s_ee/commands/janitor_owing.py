@@ -183,7 +183,11 @@ def _take_up(
     book.earlier.sort(key=lambda one: one.observed.created_at)
 
 
-_STATES = {True: lifecycle.Closed(), False: lifecycle.Open(), None: lifecycle.Unknown("not asked")}
+_STATES: dict[bool | None, lifecycle.PullRequestState] = {
+    True: lifecycle.Closed(),
+    False: lifecycle.Open(),
+    None: lifecycle.Unknown("not asked"),
+}
 
 
 def _text(case: judging.Case, now: datetime.datetime) -> str:

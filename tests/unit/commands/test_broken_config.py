@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ from k8s_ee.commands import reporting, validate
 from tests.unit.commands import sweeps
 from tests.unit.commands.test_janitor import world as world  # noqa: PLC0414 - the fixture
 
-FACTS = {"repository": "acme/shop", "repository_id": 42, "number": 7, "head_sha": "a" * 40}
+FACTS: dict[str, Any] = {"repository": "acme/shop", "repository_id": 42, "number": 7, "head_sha": "a" * 40}
 
 
 def told(world: sweeps.World, config: bytes, folder: pathlib.Path) -> list[str]:

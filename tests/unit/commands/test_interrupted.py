@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ from tests.unit.commands import sweeps
 from tests.unit.commands.test_janitor import world as world  # noqa: PLC0414 - the fixture
 
 Act = Callable[[session.Session, githubs.GitHub], object]
-FACTS = {"repository": "acme/shop", "repository_id": 42, "number": 7}
+FACTS: dict[str, Any] = {"repository": "acme/shop", "repository_id": 42, "number": 7}
 
 
 @pytest.fixture(autouse=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pathlib
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from tests.unit.commands.sweeps import DAY, HOUR
 from tests.wire import github_faults as faults
 from tests.wire import github_state as states
 
-WRITES = {"method": "POST|PATCH", "path": "/repos/.*"}
+WRITES: dict[str, Any] = {"method": "POST|PATCH", "path": "/repos/.*"}
 
 
 @pytest.fixture
