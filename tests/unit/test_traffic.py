@@ -2,65 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime
-import http.server
 import json
-import threading
 import urllib.parse
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 import pytest
 
 from k8s_ee import traffic
 from k8s_ee.config import model
+from tests.wire import prometheus
+from tests.wire.prometheus import at, row, vector
 
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 HOUR = datetime.timedelta(hours=1)
-SCRAPED = {"metric": {}, "value": [0, "0"]}
-
-
-@contextlib.contextmanager
-def prometheus(body: bytes, *, status: int = 200) -> Iterator[tuple[str, list[str]]]:
-    """Its address and the paths it is asked for."""
-    asked: list[str] = []
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            asked.append(self.path)
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_args: object) -> None:
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}", asked
-        finally:
-            server.shutdown()
-            thread.join()
-
-
-def row(value: object, /, **labels: str) -> dict[str, Any]:
-    return {"metric": labels, "value": [NOW.timestamp(), value]}
-
-
-def vector(*rows: object, **more: object) -> bytes:
-    return json.dumps({"status": "success", "data": {"resultType": "vector", "result": rows}, **more}).encode()
-
-
-def at(when: datetime.datetime) -> str:
-    return str(when.timestamp())
+SCRAPED = prometheus.SCRAPED
 
 
 def read(body: bytes, *, status: int = 200) -> traffic.Traffic:
-    with prometheus(body, status=status) as (address, _):
+    with prometheus.answering(body, status=status) as (address, _):
         return traffic.read(model.Traffic(prometheus=address), NOW)
 
 
@@ -69,7 +29,7 @@ def test_nobody_is_asked_where_nobody_counts() -> None:
 
 
 def test_the_query_is_asked_once_below_the_path_of_the_address() -> None:
-    with prometheus(vector(SCRAPED)) as (address, asked):
+    with prometheus.answering(vector(SCRAPED)) as (address, asked):
         traffic.read(model.Traffic(prometheus=f"{address}/metrics/", query='a{b="c"} > 0'), NOW)
     (path,) = asked
     found = urllib.parse.urlsplit(path)

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from k8s_ee import cluster, environment, errors, exporting, github, outcome, sweeping
+from k8s_ee import cluster, environment, errors, exporting, github, outcome, sweeping, traffic
 from k8s_ee.cluster import destroy, leases, pool, preserving
 from k8s_ee.commands import janitor_acts as acts
 from k8s_ee.commands import janitor_figures as figures
@@ -77,6 +77,7 @@ def _pass(turn: judging.Turn) -> list[acts.Result]:
         everything = cluster.environments(ctx.cluster)
     book = owing.opened(turn)
     with ctx.phase("decide"):
+        turn.traffic = traffic.read(ctx.platform.traffic, ctx.now())
         judged = judging.confirmed(turn, judging.cases(turn, [one for one in everything if _is_ours(turn, one)]))
     if ctx.options.dry_run:
         return [acts.planned(one) for one in judged]
@@ -174,6 +175,8 @@ def _note(turn: judging.Turn, results: Sequence[acts.Result]) -> None:
     for alert in turn.alerts.values():
         ctx.notes.append(alert)
         ctx.runner.warning(alert, title="k8s-ee janitor")
+    if turn.traffic.unknown:
+        ctx.notes.append(f"no environment counted as unused: {turn.traffic.unknown}")
     left = sum(one.done == "passed on" for one in results)
     if left:
         ctx.notes.append(f"the Lease went to another janitor: {left} environments were left to it")
