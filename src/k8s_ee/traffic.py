@@ -14,7 +14,7 @@ from typing import Any
 
 from k8s_ee.config import model
 
-_SECONDS = 30.0
+_SECONDS = 20.0
 _MOST = 16 << 20
 _QUOTED = 200
 _LABELS = ("exported_namespace", "namespace")

@@ -15,6 +15,7 @@ from k8s_ee import cli, metrics, sweeping
 from k8s_ee.cluster import happenings
 from k8s_ee.commands import janitor as commands
 from k8s_ee.commands import janitor_figures as figures
+from k8s_ee.config import checking
 from k8s_ee_sandbox import artifacts, progress
 from scripts import kubeconform
 from tests.contract import actionfiles
@@ -169,7 +170,8 @@ def test_each_component_turns_its_own_switch(everything: list[Manifest]) -> None
     assert str(env["K8S_EE_PUSHGATEWAY"]).startswith("http://")
     port = int(str(env["K8S_EE_PUSHGATEWAY"]).rpartition(":")[2])
     egress = one(everything, "NetworkPolicy")["spec"]["egress"]
-    assert port in {entry["port"] for rule in egress for entry in rule["ports"]}
+    example = checking.schema("platform")["properties"]["traffic"]["properties"]["prometheus"]["examples"][0]
+    assert {port, int(example.rpartition(":")[2])} <= {entry["port"] for rule in egress for entry in rule["ports"]}
 
 
 def test_alerts_watch_metrics_that_a_pass_exports(everything: list[Manifest]) -> None:
