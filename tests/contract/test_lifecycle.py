@@ -50,8 +50,11 @@ def ending(since: datetime.timedelta) -> lifecycle.Facts:
     return dataclasses.replace(one, environment=observed)
 
 
-def told(of: datetime.datetime, at: datetime.datetime) -> dict[str, datetime.datetime]:
-    return {"warned_of": of, "warned_at": at}
+def told(one: lifecycle.Facts, at: datetime.datetime) -> lifecycle.Facts:
+    """Warned of what is due now."""
+    notes = {environment.WARNED_OF: NOW.isoformat(), environment.WARNED_AT: at.isoformat()}
+    observed = dataclasses.replace(one.environment, annotations={**one.environment.annotations, **notes})
+    return dataclasses.replace(one, environment=observed)
 
 
 MINUTE = datetime.timedelta(minutes=1)
@@ -61,18 +64,18 @@ EXAMPLES: Mapping[int, Mapping[str, lifecycle.Facts]] = {
     3: {"delete": facts(CLOSED)},
     4: {
         "warn": facts(UNKNOWN, age=POLICY.hard_ttl - POLICY.warn_before),
-        "delete": facts(UNKNOWN, age=POLICY.hard_ttl, **told(NOW, NOW - POLICY.warn_before)),
+        "delete": told(facts(UNKNOWN, age=POLICY.hard_ttl), NOW - POLICY.warn_before),
     },
     5: {
         "keep": facts(CLOSED, preserved_until=NOW + DAY),
         "warn": facts(CLOSED, preserved_until=NOW + POLICY.preserve_warn_before),
-        "expire": facts(CLOSED, preserved_until=NOW, **told(NOW, NOW - POLICY.preserve_warn_before)),
+        "expire": told(facts(CLOSED, preserved_until=NOW), NOW - POLICY.preserve_warn_before),
     },
     6: {"leave": facts(UNKNOWN)},
     7: {"keep": dataclasses.replace(facts(OPEN, age=POLICY.hard_ttl - 2 * DAY), traffic_unknown="no answer")},
     8: {
         "warn": facts(OPEN, age=POLICY.soft_ttl - POLICY.warn_before if POLICY.soft_ttl else HOUR),
-        "delete": facts(OPEN, age=POLICY.soft_ttl or HOUR, **told(NOW, NOW - POLICY.warn_before)),
+        "delete": told(facts(OPEN, age=POLICY.soft_ttl or HOUR), NOW - POLICY.warn_before),
     },
     9: {"sleep": facts(OPEN, age=(POLICY.sleep_after or HOUR) + MINUTE)},
     10: {"keep": facts(OPEN)},
