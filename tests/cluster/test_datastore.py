@@ -43,7 +43,7 @@ class Etcd:
         """What etcdctl says. Raises CalledProcessError."""
         names = ("--cacert", "ca.crt", "--cert", "healthcheck-client.crt", "--key", "healthcheck-client.key")
         files = [str(self.pki / one) if "." in one else one for one in names]
-        asked = [*self.inside, self.ctl, f"--endpoints=https://127.0.0.1:{PORT}", *files, *command]
+        asked = [*self.inside, str(self.ctl), f"--endpoints=https://127.0.0.1:{PORT}", *files, *command]
         return subprocess.run(asked, input=stdin, capture_output=True, timeout=60, check=True).stdout.decode()
 
     def status(self) -> dict[str, Any]:

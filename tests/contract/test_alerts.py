@@ -111,7 +111,7 @@ def evaluate(promtool: pathlib.Path, folder: pathlib.Path, test: dict[str, Any],
         (folder / "rules.yaml").write_text(yaml.safe_dump(manifest["spec"]))
         written["rule_files"] = ["rules.yaml"]
     (folder / "test.yaml").write_text(yaml.safe_dump(written))
-    command = [promtool, "test", "rules", folder / "test.yaml"]
+    command = [str(promtool), "test", "rules", str(folder / "test.yaml")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -134,7 +134,7 @@ def test_every_alert_is_tried() -> None:
 @pytest.mark.parametrize("rules", SHIPPED)
 def test_what_an_alert_says_can_be_filled_in(promtool: pathlib.Path, tmp_path: pathlib.Path, rules: str) -> None:
     (tmp_path / "rules.yaml").write_text(yaml.safe_dump(yaml.safe_load(SHIPPED[rules].read_text())["spec"]))
-    command = [promtool, "check", "rules", "--lint=all", "--lint-fatal", tmp_path / "rules.yaml"]
+    command = [str(promtool), "check", "rules", "--lint=all", "--lint-fatal", str(tmp_path / "rules.yaml")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
