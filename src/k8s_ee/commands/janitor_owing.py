@@ -22,7 +22,10 @@ _OWED, _INSTALLATIONS = "owed-", "installations"
 _TELLING_SECONDS = 20.0
 """With what may be written at once that makes 40 writes: those of a pass every five minutes stay below 500 an hour."""
 _PROVING_SECONDS = 1.0
-_GIVEN_UP_AFTER = datetime.timedelta(days=7)
+_AT_ONCE = 100
+"""More are not even looked at in one pass."""
+_GIVEN_UP_AFTER, _NOTED_ANEW_AFTER = datetime.timedelta(days=7), datetime.timedelta(days=1)
+"""The first counts from the end; while that has not come, the second puts it off."""
 _LATER = "an end is told in a later pass, at the pace that GitHub asks for"
 
 
@@ -37,7 +40,7 @@ class Book:
     noted: set[str] = dataclasses.field(default_factory=set)
     settled: set[str] = dataclasses.field(default_factory=set)
     earlier: list[judging.Case] = dataclasses.field(default_factory=list)
-    """Of passes before this one; no environment of that uid was listed in this one."""
+    """Of passes before this one, oldest first; no environment of that uid was listed in this one."""
 
 
 def opened(turn: judging.Turn) -> Book:
@@ -98,12 +101,13 @@ def tell_earlier(turn: judging.Turn, book: Book, *, over: threading.Event | None
     over = over or threading.Event()
     if not book.earlier or not turn.may_act():
         return
+    cases = book.earlier[:_AT_ONCE]
     try:
-        receipts = _proven(turn, book.earlier)
+        receipts = _proven(turn, cases)
     except errors.ONE_OF_MANY as error:
         turn.troubles[f"whether earlier ends came could not be looked at: {error.message}"] += 1
         return
-    for case in book.earlier:
+    for case in cases:
         receipt = receipts[case.observed.uid]
         if not receipt.deleted:
             continue
@@ -158,9 +162,14 @@ def _over(known: Iterable[str], judged: Sequence[judging.Case]) -> dict[str, str
     return dict.fromkeys(sorted(staying & set(known)))
 
 
-def _new(turn: judging.Turn, known: Iterable[str], judged: Sequence[judging.Case]) -> dict[str, str | None]:
-    ending = {f"{_OWED}{one.observed.uid}": one for one in judged if _ending(one)}
-    return {name: _text(one, turn.now()) for name, one in ending.items() if name not in known}
+def _new(turn: judging.Turn, known: Mapping[str, str], judged: Sequence[judging.Case]) -> dict[str, str | None]:
+    found: dict[str, str | None] = {}
+    for one in judged:
+        name = f"{_OWED}{one.observed.uid}"
+        before = _case(one.observed.uid, known.get(name, ""))
+        if _ending(one) and (before is None or turn.now() - before.observed.created_at > _NOTED_ANEW_AFTER):
+            found[name] = _text(before or one, turn.now())
+    return found
 
 
 def _take_up(
@@ -171,7 +180,6 @@ def _take_up(
     there: set[str],
     mine: Callable[[environment.Observed], bool],
 ) -> None:
-    """Oldest first."""
     for name, text in known.items():
         uid = name.removeprefix(_OWED)
         case = _case(uid, text)
@@ -207,7 +215,7 @@ def _text(case: judging.Case, now: datetime.datetime) -> str:
 
 
 def _case(uid: str, text: str) -> judging.Case | None:
-    """None when it can't be read. Its time of creation is when it was noted."""
+    """As it was judged; None when that can't be read. Its time of creation is when it was noted."""
     try:
         noted = json.loads(text)
         observed = environment.Observed(
@@ -218,7 +226,7 @@ def _case(uid: str, text: str) -> judging.Case | None:
             number=int(noted["pr"]),
             repository_id=int(noted["repositoryId"]),
             created_at=datetime.datetime.fromisoformat(noted["at"]).astimezone(datetime.UTC),
-            terminating=True,
+            terminating=False,
             annotations={
                 environment.REPOSITORY: str(noted["repository"]),
                 environment.COMMENT_ID: str(noted["comment"]),

@@ -236,3 +236,17 @@ def test_of_another_repository_nothing_is_told_where_one_is_meant(world: sweeps.
     world.github.faults.clear()
     world.sweep(repository="acme/other")
     assert (world.comments, len(world.notes)) == ([], 1)
+
+
+def test_what_needed_more_than_a_week_to_end_is_told_all_the_same(world: sweeps.World) -> None:
+    name = world.put(7, "closed")
+    world.held.add(name)
+    world.sweep(timeout=17)
+    (comment,) = world.shop.comments.values()
+    for day in range(1, 10):
+        world.sweep(after=day * DAY)
+    released(world, name)
+    world.sweep(after=10 * DAY)
+    assert "is gone" in comment.body
+    assert "its pull request is closed" in comment.body
+    assert world.notes == {}
