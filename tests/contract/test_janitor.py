@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from k8s_ee import cli, metrics, sweeping
-from k8s_ee.cluster import happenings
+from k8s_ee.cluster import happenings, notes
 from k8s_ee.commands import janitor as commands
 from k8s_ee.commands import janitor_figures as figures
 from k8s_ee.config import checking
@@ -138,9 +138,10 @@ def test_its_rights_have_no_wildcard_no_secret_and_make_nothing_but_leases_and_e
 def test_admission_names_the_leases_and_the_place_of_events_that_the_code_uses() -> None:
     spec = base("ValidatingAdmissionPolicy")["spec"]
     said = {entry["name"]: entry["expression"] for entry in spec["variables"]}
-    pattern = re.search(r"matches\('(.*?)'\)", said["isLease"])
+    pattern = re.search(r"matches\( *'(.*?)'\)", said["isLease"])
     assert pattern
-    for name in (commands.LEASE, "preserve-0", "preserve-17", "place-3", "place-501-3", "queue-501-7-my-shop"):
+    slots = ("preserve-0", "preserve-17", "place-3", "place-501-3", "queue-501-7-my-shop")
+    for name in (commands.LEASE, notes.NAME, *slots):
         assert re.fullmatch(pattern[1], name)
     assert not re.fullmatch(pattern[1], "another")
     assert f"request.namespace == '{happenings.HOME}'" in said["isEvent"]
