@@ -1,4 +1,5 @@
-"""Writes the references that are made from the schemas: docs/configuration.md and a part of docs/platform.md.
+"""Writes what docs/ has from the code: configuration.md and a part of platform.md from the schemas, the table of
+lifecycle.md from the rules.
 
 `--check` writes nothing and fails when a file is not what it would be.
 """
@@ -6,18 +7,22 @@
 from __future__ import annotations
 
 import argparse
+import datetime
 import json
 import pathlib
 import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from k8s_ee import lifecycle
 from k8s_ee.config import checking, document, expectations, scalars, variables
 
 ROOT = pathlib.Path(__file__).parents[1]
 CONFIGURATION = ROOT / "docs" / "configuration.md"
 PLATFORM = ROOT / "docs" / "platform.md"
-START, END = "<!-- settings: made by scripts/docs.py -->", "<!-- end of settings -->"
+LIFECYCLE = ROOT / "docs" / "lifecycle.md"
+SETTINGS = ("<!-- settings: made by scripts/docs.py -->", "<!-- end of settings -->")
+RULES = ("<!-- rules: made by scripts/docs.py from src/k8s_ee/lifecycle.py -->", "<!-- end of rules -->")
 Rule = Mapping[str, Any]
 
 INTRODUCTION = f"""\
@@ -83,7 +88,7 @@ def configuration() -> str:
 
 
 def platform() -> str:
-    lines = [START, ""]
+    lines = []
     for title, description, rows in _sections("platform"):
         lines += [
             f"### {title}" if title else "### General",
@@ -92,7 +97,25 @@ def platform() -> str:
             *_table(rows),
             "",
         ]
-    return "\n".join([*lines, END])
+    return "\n".join(lines)
+
+
+def rules() -> str:
+    """The docstring of each rule, "when | then", with the lengths of time that hold where nobody set others."""
+    policy = vars(lifecycle.Policy())
+    lengths = {name: _length(value) for name, value in policy.items() if isinstance(value, datetime.timedelta)}
+    told = [*(" ".join(str(rule.__doc__).split()) for rule in lifecycle.RULES), "otherwise | keep"]
+    rows = [f"| {number} | {text.format_map(lengths)} |" for number, text in enumerate(told, start=1)]
+    return "\n".join(["| # | When | Then |", "|---|---|---|", *rows, ""])
+
+
+def _length(value: datetime.timedelta) -> str:
+    """Only whole minutes can be set."""
+    minutes = value // datetime.timedelta(minutes=1)
+    for size, unit in ((1440, "days"), (60, "h")):
+        if minutes % size == 0 and (unit == "h" or minutes > size):
+            return f"{minutes // size} {unit}"
+    return f"{minutes} minutes"
 
 
 def _overview(name: str) -> Iterator[str]:
@@ -168,17 +191,22 @@ def _is_plain(text: str) -> bool:
     return bool(text) and scalars.read(text).kind == "text" and not set(text) & set(":#[]{},&*!'\"%@`")
 
 
-def _platform_page(page: str) -> str:
-    """Raises ValueError when the page has no place for the settings."""
-    before, rest = page.split(START, 1)
-    return before + platform() + rest.split(END, 1)[1]
+def _with(path: pathlib.Path, marks: tuple[str, str], text: str) -> str:
+    """Raises ValueError when the page has no place for it."""
+    start, end = marks
+    before, rest = path.read_text(encoding="utf-8").split(start, 1)
+    return f"{before}{start}\n\n{text}\n{end}{rest.split(end, 1)[1]}"
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true")
     check = parser.parse_args().check
-    pages = {CONFIGURATION: configuration(), PLATFORM: _platform_page(PLATFORM.read_text(encoding="utf-8"))}
+    pages = {
+        CONFIGURATION: configuration(),
+        PLATFORM: _with(PLATFORM, SETTINGS, platform()),
+        LIFECYCLE: _with(LIFECYCLE, RULES, rules()),
+    }
     stale = [path for path, text in pages.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
     if not check:
         for path in stale:

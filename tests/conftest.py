@@ -36,6 +36,13 @@ class Kubectl(Protocol):
     def __call__(self, *args: str, stdin: str = "", timeout: float = _PATIENCE, check: bool = True) -> str: ...
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What tests counted, as they gave it to `record_property`."""
+    for report in (one for kind in ("passed", "failed") for one in terminalreporter.getreports(kind)):
+        for name, value in report.user_properties:
+            terminalreporter.write_line(f"{report.nodeid}: {value} {name}")
+
+
 def kubectl_for(kubeconfig: pathlib.Path) -> Kubectl:
     program = artifacts.ensure("kubectl", progress=progress.Progress())["kubectl"]
 

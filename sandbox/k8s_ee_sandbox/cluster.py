@@ -133,6 +133,7 @@ def _sandbox(where: state.Place, running: state.State) -> Sandbox:
 
 def _clear(where: state.Place) -> None:
     """Also after a crash at any point: what is looked for are names, not memories."""
+    node.check_not_elsewhere(where)
     running = state.read(where)
     if running:
         node.stop(running)

@@ -68,7 +68,7 @@ _ENVIRON = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bi
 
 def start(site: node_programs.Site, plan: Plan) -> int:
     """The process number of the node, which goes on when this process ends."""
-    file = site.where.conf / "node.json"
+    file = site.where.node
     file.write_text(json.dumps(dataclasses.asdict(plan), indent=2) + "\n")
     with (site.where.logs / "node.log").open("ab") as log:
         process = subprocess.Popen(
@@ -118,6 +118,18 @@ def ended(where: state.Place) -> NodeEndedError:
     return NodeEndedError(f"the node has ended; its last words:\n{logged.tail(where.logs / 'node.log')}")
 
 
+def check_not_elsewhere(where: state.Place) -> None:
+    """Raises SandboxError for one that runs from another cache: its links and processes are called as ours would be."""
+    below = where.node.relative_to(where.run.parents[1])
+    for pid in _inside(network.Network(name=where.name, slot=0).namespace):
+        for file in filter(lambda one: one.match(f"*/{below}"), _arguments(pid)):
+            if file.resolve() != where.node.resolve():
+                raise errors.SandboxError(
+                    f"a sandbox {where.name} runs from another cache on this machine: {file.parents[3]}",
+                    hint="Give this one another --name, or set K8S_EE_CACHE to that folder.",
+                )
+
+
 def stop(running: state.State) -> None:
     """Everything in the node's process namespace goes with it. Raises SandboxError if it does not."""
     if state.alive(running):
@@ -139,6 +151,14 @@ def stop_strays(name: str) -> None:
 def _kill(pid: int) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
+
+
+def _arguments(pid: int) -> list[pathlib.Path]:
+    """Of its command line; none if it has just ended."""
+    try:
+        return [pathlib.Path(one) for one in pathlib.Path(f"/proc/{pid}/cmdline").read_text().split("\0")]
+    except (FileNotFoundError, ProcessLookupError):
+        return []
 
 
 def _inside(namespace: str) -> list[int]:

@@ -7,7 +7,7 @@ _PACKAGE = pathlib.Path(__file__).resolve().parent
 
 
 def path(name: str) -> pathlib.Path:
-    """The folder `kube`, `images` or `manifests`. Raises FileNotFoundError for an incomplete installation."""
+    """One of the folders beside the package. Raises FileNotFoundError for an incomplete installation of k8s-ee."""
     for folder in (_PACKAGE / "_data" / name, _PACKAGE.parent / name):
         if folder.is_dir():
             return folder

@@ -38,6 +38,11 @@ class Place:
         return self.run / "conf"
 
     @property
+    def node(self) -> pathlib.Path:
+        """What the node's process was started with."""
+        return self.conf / "node.json"
+
+    @property
     def logs(self) -> pathlib.Path:
         return self.run / "logs"
 

@@ -38,18 +38,23 @@ class GoTool:
     package: str
     version: str
     flags: tuple[str, ...] = ()
+    tags: str = ""
 
     def recipe(self) -> artifacts_recipe.Recipe:
         return artifacts_recipe.Recipe(
             name=self.name,
             what="go install",
             make=self._install,
-            inputs=lambda: {"package": f"{self.package}@v{self.version}", "flags": " ".join(self.flags)},
+            inputs=self._inputs,
             result=self.name,
             needs=("go",),
             packages=host_packages(),
             lane="go",
         )
+
+    def _inputs(self) -> dict[str, str]:
+        made = {"package": f"{self.package}@v{self.version}", "flags": " ".join(self.flags)}
+        return {**made, "tags": self.tags} if self.tags else made
 
     def _install(self, workshop: artifacts_recipe.Workshop) -> None:
         gobin = workshop.into / "gobin"
@@ -57,6 +62,7 @@ class GoTool:
             workshop,
             "install",
             "-trimpath",
+            f"-tags={self.tags}",
             "-ldflags=" + " ".join(("-s -w", *self.flags)),
             f"{self.package}@v{self.version}",
             env={"GOBIN": os.fspath(gobin)},
@@ -115,6 +121,16 @@ def _make_kube(workshop: artifacts_recipe.Workshop) -> None:
     )
 
 
+def _make_etcdctl(workshop: artifacts_recipe.Workshop) -> None:
+    output = workshop.into / "etcdctl"
+    go(
+        workshop,
+        *("build", "-trimpath", "-ldflags=-s -w", f"-o={output}", "."),
+        env={},
+        cwd=sources.path("etcdctl"),
+    )
+
+
 def _make_kube_schemas(workshop: artifacts_recipe.Workshop) -> None:
     module = f"k8s.io/kubernetes@v{_KUBERNETES}"
     go(workshop, "mod", "download", module, env={})
@@ -160,6 +176,8 @@ _GO_TOOLS = (
     GoTool("kubeconform", "github.com/yannh/kubeconform/cmd/kubeconform", "0.8.0"),
     GoTool("crane", "github.com/google/go-containerregistry/cmd/crane", "0.22.1"),
     GoTool("kwok", "sigs.k8s.io/kwok/cmd/kwok", "0.8.0"),
+    # Without the discovery of targets in two dozen clouds.
+    GoTool("promtool", "github.com/prometheus/prometheus/cmd/promtool", "0.316.0", tags="remove_all_sd"),
     GoTool("helm3", "helm.sh/helm/v3/cmd/helm", "3.22.0"),
 )
 
@@ -173,6 +191,16 @@ RECIPES = (
         make=_make_kube,
         inputs=lambda: {"source": sources.digest(sources.path("kube")), "flags": _kube_flags()},
         result="kube",
+        needs=("go",),
+        packages=host_packages(),
+        lane="go",
+    ),
+    artifacts_recipe.Recipe(
+        name="etcdctl",
+        what="go build",
+        make=_make_etcdctl,
+        inputs=lambda: {"source": sources.digest(sources.path("etcdctl"))},
+        result="etcdctl",
         needs=("go",),
         packages=host_packages(),
         lane="go",

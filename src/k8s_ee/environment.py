@@ -49,6 +49,8 @@ WARNED_OF = "k8s-ee/warned-of"
 WARNED_AT = "k8s-ee/warned-at"
 WARNING_FAILURES = "k8s-ee/warning-failures"
 ASLEEP_SINCE = "k8s-ee/asleep-since"
+SLEEP_UNTOLD = "k8s-ee/sleep-untold"
+"""ASLEEP_SINCE, a space, and why: whoever put it to sleep did not tell its pull request."""
 REPLICAS = "k8s-ee/replicas"
 UNKNOWN_SINCE = "k8s-ee/unknown-since"
 UNKNOWN_ALERTED_AT = "k8s-ee/unknown-alerted-at"
@@ -76,7 +78,10 @@ def namespace_name(project: ProjectId, number: int) -> NamespaceName:
 
 @dataclasses.dataclass(frozen=True)
 class Environment:
-    """One (repository, pull request, project). `domain` is the platform's, without a leading dot."""
+    """One (repository, pull request, project). `domain` is the platform's, without a leading dot.
+
+    `routed`: its app has a link.
+    """
 
     project: ProjectId
     number: int
@@ -87,6 +92,7 @@ class Environment:
     branch: str = ""
     head_sha: str = ""
     run: int = 0
+    routed: bool = True
 
     @property
     def namespace(self) -> NamespaceName:
@@ -98,7 +104,7 @@ class Environment:
 
     @property
     def url(self) -> str:
-        return f"{self.scheme}://{self.host}"
+        return f"{self.scheme}://{self.host}" if self.routed else ""
 
     def labels(self) -> dict[str, str]:
         return {
@@ -164,6 +170,12 @@ class Observed:
     @property
     def asleep_since(self) -> datetime.datetime | None:
         return self._time(ASLEEP_SINCE)
+
+    @property
+    def sleep_untold(self) -> str:
+        """Why it was put to sleep, as long as it sleeps and its pull request was not told; else empty."""
+        since, _, why = self.annotations.get(SLEEP_UNTOLD, "").partition(" ")
+        return why if since and since == self.annotations.get(ASLEEP_SINCE) else ""
 
     @property
     def warned_of(self) -> datetime.datetime | None:

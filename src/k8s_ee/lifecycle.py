@@ -1,4 +1,6 @@
-"""What becomes of an environment: PURE, from facts, a policy and the time. docs/lifecycle.md has the table for people.
+"""What becomes of an environment: PURE, from facts, a policy and the time.
+
+The docstrings of the rules, "when | then", are the table in docs/lifecycle.md: `make docs` writes it.
 
 All times are UTC. A deadline is a whole second, because it is noted on the namespace as one.
 """
@@ -69,11 +71,15 @@ class Policy:
 
 @dataclasses.dataclass(frozen=True)
 class Facts:
-    """`traffic_at` is the last request through the ingress, None where nobody counts them."""
+    """`traffic_at` is the last request through the ingress, None where nobody counts them or there was none.
+
+    `traffic_unknown`: why nobody knows, though they are counted.
+    """
 
     environment: environment.Observed
     pull_request: PullRequestState
     traffic_at: datetime.datetime | None = None
+    traffic_unknown: str = ""
     sleepable: bool = True
 
 
@@ -143,6 +149,8 @@ def alert_due(facts: Facts, policy: Policy, now: Time) -> bool:
 
 
 def _terminating(facts: Facts, policy: Policy, now: Time) -> Decision | None:
+    """the namespace is being deleted: for more than {stuck_after} · for less
+    | find out what blocks it · leave it alone"""
     found = facts.environment
     if not found.terminating:
         return None
@@ -152,6 +160,7 @@ def _terminating(facts: Facts, policy: Policy, now: Time) -> Decision | None:
 
 
 def _requested(facts: Facts, _policy: Policy, _now: Time) -> Decision | None:
+    """destroying it was requested, or was begun and not finished | delete"""
     if environment.DESTROY_REQUESTED_AT in facts.environment.annotations:
         return Decision("delete", "requested")
     if environment.CLEANUP_REQUESTED_AT in facts.environment.annotations:
@@ -160,7 +169,9 @@ def _requested(facts: Facts, _policy: Policy, _now: Time) -> Decision | None:
 
 
 def _closed(facts: Facts, _policy: Policy, _now: Time) -> Decision | None:
-    """Before the deadlines: the notice that they give must not keep what nobody asked to keep."""
+    """its pull request is closed, and it was never preserved or no longer is
+    | delete (also one made after the closing)"""
+    # Before the deadlines: the notice that they give must not keep what nobody asked to keep.
     found, state = facts.environment, facts.pull_request
     if not isinstance(state, Closed) or environment.PRESERVED_UNTIL in found.annotations:
         return None
@@ -170,7 +181,8 @@ def _closed(facts: Facts, _policy: Policy, _now: Time) -> Decision | None:
 
 
 def _too_old(facts: Facts, policy: Policy, now: Time) -> Decision | None:
-    """From the object alone, so that it holds for unknown and preserved ones, too."""
+    """it reaches {hard_ttl} of age, whatever GitHub says, preserved or not | warn {warn_before} before, then delete"""
+    # From the object alone, so that it holds for unknown and preserved ones, too.
     deadline = hard_deadline(facts.environment, policy)
     if now < deadline and _ends_before(facts, policy, deadline):
         return None  # only one warning is noted: two deadlines would take turns in being warned of, every pass
@@ -185,6 +197,7 @@ def _too_old(facts: Facts, policy: Policy, now: Time) -> Decision | None:
 
 
 def _preserved(facts: Facts, policy: Policy, now: Time) -> Decision | None:
+    """it is preserved · the preserve ends | keep · warn {preserve_warn_before} before, then end the preserve"""
     found = facts.environment
     if environment.PRESERVED_UNTIL not in found.annotations:
         return None
@@ -198,12 +211,23 @@ def _preserved(facts: Facts, policy: Policy, now: Time) -> Decision | None:
 
 
 def _unknown(facts: Facts, _policy: Policy, _now: Time) -> Decision | None:
+    """GitHub did not say clearly whether the pull request is open
+    | leave it alone, say why, report it once after {unknown_alert_after}"""
     if isinstance(facts.pull_request, Unknown):
         return Decision("leave", facts.pull_request.reason)
     return None
 
 
+def _uncounted(facts: Facts, policy: Policy, _now: Time) -> Decision | None:
+    """whether there was traffic can't be read, though it is counted | keep"""
+    if not facts.traffic_unknown:
+        return None
+    reason = f"whether it is used can't be said: {facts.traffic_unknown}"
+    return Decision("keep", reason, deadline=hard_deadline(facts.environment, policy))
+
+
 def _unused(facts: Facts, policy: Policy, now: Time) -> Decision | None:
+    """nobody used it for {soft_ttl}, and it is not extended beyond now | warn {warn_before} before, then delete"""
     return _by_deadline(
         facts.environment,
         now,
@@ -215,6 +239,7 @@ def _unused(facts: Facts, policy: Policy, now: Time) -> Decision | None:
 
 
 def _idle(facts: Facts, policy: Policy, now: Time) -> Decision | None:
+    """nobody used it for more than {sleep_after}, and it is not asleep | put it to sleep"""
     asleep = environment.ASLEEP_SINCE in facts.environment.annotations
     if policy.sleep_after is None or asleep or not facts.sleepable:
         return None
@@ -231,17 +256,18 @@ RULES: tuple[Callable[[Facts, Policy, Time], Decision | None], ...] = (
     _too_old,
     _preserved,
     _unknown,
+    _uncounted,
     _unused,
     _idle,
 )
 
 
 def _ends_before(facts: Facts, policy: Policy, hard: Time) -> bool:
-    """Whether another deadline comes first. An unknown pull request has no soft one."""
+    """Whether another deadline comes first. Where GitHub or the traffic is unknown there is no soft one."""
     found = facts.environment
     if found.preserved_until is not None:
         return found.preserved_until < hard
-    return isinstance(facts.pull_request, Open) and end(facts, policy) < hard
+    return isinstance(facts.pull_request, Open) and not facts.traffic_unknown and end(facts, policy) < hard
 
 
 def _by_deadline(

@@ -21,7 +21,7 @@ from k8s_ee import outcome, quoting, settings, staying, sweeping, terminal
 
 COMMENT_CHARACTERS = 65_536
 MARKER = "<!-- k8s-ee:"
-_GONE = "🧹"
+GONE = "🧹"
 _EVIDENCE_IN_COMMENT = 16_000
 _EVIDENCE_IN_SUMMARY = 200_000
 
@@ -63,7 +63,7 @@ def marker(namespace: str) -> str:
 def still_there(comments: Iterable[str]) -> tuple[str, ...]:
     """The namespaces of those of our comments that do not say yet that the environment is gone."""
     told = (re.match(rf"{MARKER}([a-z0-9-]+) -->\n### (.?)", body) for body in comments)
-    return tuple(found[1] for found in told if found and found[2] != _GONE)
+    return tuple(found[1] for found in told if found and found[2] != GONE)
 
 
 def comment(result: outcome.Outcome, known: Facts) -> str:
@@ -125,7 +125,7 @@ def _page(result: outcome.Outcome, known: Facts, *, evidence: int) -> str:
 def _title(result: outcome.Outcome, known: Facts) -> str:
     name = quoting.code(_namespace(result, known))
     if not name and result.state in {"destroyed", "failed"}:
-        return f"{_GONE} There was nothing to clean up" if result.state == "destroyed" else f"❌ {_what(result)} failed"
+        return f"{GONE} There was nothing to clean up" if result.state == "destroyed" else f"❌ {_what(result)} failed"
     name = name or quoting.code(result.command)
     if result.state in staying.STATES:
         return staying.TITLES[result.state].format(name=name)
@@ -134,7 +134,7 @@ def _title(result: outcome.Outcome, known: Facts) -> str:
         "deploying": f"⏳ Preview {name} is being deployed",
         "ready": f"✅ Preview {name} is ready",
         "failed": f"❌ Preview {name}: {_what(result)} failed",
-        "destroyed": f"{_GONE} Preview {name} is gone",
+        "destroyed": f"{GONE} Preview {name} is gone",
         "skipped": f"⏭️ Preview {name}: nothing done",
         "valid": "✅ The configuration is valid",
         "planned": f"📝 Plan for {name}: nothing was changed",
@@ -189,7 +189,8 @@ def _both_commits(result: outcome.Outcome, known: Facts) -> str:
     failed = f"Commit {_commit(target.head_sha, known)} failed." if target and target.head_sha else ""
     if not result.serving_sha or not target or result.serving_sha == target.head_sha:
         return failed
-    return f"{failed} Commit {_commit(result.serving_sha, known)} still serves at <{target.url}>."
+    at = f" at <{target.url}>" if target.url else ""
+    return f"{failed} Commit {_commit(result.serving_sha, known)} still serves{at}."
 
 
 def _destroyed(result: outcome.Outcome, namespace: str) -> str:

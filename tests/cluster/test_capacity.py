@@ -132,6 +132,7 @@ def test_the_least_recently_used_makes_room_and_neither_a_preserved_nor_a_fresh_
     ctx.now = lambda: later
     assert namespace.create_namespace(ctx).state == "deploying"
     assert ground.observed(ground.at(3)).asleep_since
+    assert ground.observed(ground.at(3)).sleep_untold, "its pull request may be in another repository"
     assert ground.awake() == ground.placed() == {ground.at(1), ground.at(2), ground.at(4), ground.at(5)}
     assert f"put {ground.at(3)} to sleep, which nobody used for the longest time" in ground.said
     ground.rules["sleepLeastRecentlyUsed"] = False

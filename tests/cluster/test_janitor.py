@@ -195,6 +195,22 @@ def test_what_nobody_serves_is_named_the_rest_is_done_and_it_goes_when_that_does
     test_stuck.free(place, held, "widget/w")
     until_gone(yard, held)
     assert yard.sweep().data["summary"]["checked"] == 0
+    assert yard.posted() == 6, "also that it is gone by now, which no pass saw"
+    assert not any("not everything is gone" in one.body for one in yard.shop.comments.values())
+
+
+def test_of_ends_that_github_took_no_comment_of_it_hears_in_later_passes(yard: Yard) -> None:
+    closed = yard.some(4, "closed")
+    limit = "You have exceeded a secondary rate limit"
+    fault = faults.Fault(
+        method="POST", path="/repos/.*", status=403, message=limit, headers={"Retry-After": "90"}, times=1
+    )
+    yard.hub.faults.add(fault)
+    assert yard.sweep().data["summary"]["deleted"] == 4
+    assert not any(yard.there(one) for one in closed)
+    assert (yard.posted(), fault.times) == (0, 0), "whoever was told to wait asks no more"
+    assert yard.sweep().data["summary"]["checked"] == 0
+    assert yard.posted() == 4
 
 
 def test_a_finalizer_whose_controller_is_gone_is_taken_off_when_the_platform_says_so(yard: Yard) -> None:

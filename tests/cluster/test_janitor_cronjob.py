@@ -31,15 +31,20 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 HOME = "k8s-ee-system"
 SECRET = "k8s-ee-janitor-app"
 APP = 3
+SCHEDULED = "batch.kubernetes.io/cronjob-scheduled-timestamp"
 _PASS_SECONDS = 120
 
 
 @dataclasses.dataclass(frozen=True)
 class Janitor:
-    """`sweep` is one pass, by a Job made from the CronJob as `kubectl create job --from` makes it."""
+    """`sweep` is one pass, by a Job made from the CronJob as `kubectl create job --from` makes it.
+
+    `folder` is the kustomization that it was installed by.
+    """
 
     kubectl: conftest.Kubectl
     github: github.Server
+    folder: pathlib.Path
 
     def sweep(self, now: datetime.datetime | None = None, *, code: int = 0) -> dict[str, Any]:
         """The Outcome that the pod's log shows. The clock stands still at `now`."""
@@ -63,6 +68,22 @@ class Janitor:
         """By one pass: as which it counted this environment."""
         rows = self.sweep(now)["data"]["environments"]
         return next((str(one["done"]) for one in rows if one["namespace"] == namespace), "not there")
+
+    def schedule(self, when: str) -> None:
+        """Not suspended any more."""
+        file = self.folder / "kustomization.yaml"
+        written = yaml.safe_load(file.read_text())
+        patch = [{"op": "replace", "path": "/spec/schedule", "value": when}]
+        written["patches"].append({**written["patches"][0], "patch": yaml.safe_dump(patch)})
+        file.write_text(yaml.safe_dump({**written, "components": []}))
+        self.kubectl("apply", "--server-side", "-k", str(self.folder))
+
+    def scheduled(self) -> str:
+        """The name of the first Job that the schedule made, as soon as there is one."""
+        began = "--for=jsonpath={.status.lastScheduleTime}"
+        self.kubectl("-n", HOME, "wait", "cronjob/k8s-ee-janitor", began, "--timeout=180s", timeout=200)
+        made = json.loads(self.kubectl("-n", HOME, "get", "jobs", "-o", "json"))["items"]
+        return next(str(one["metadata"]["name"]) for one in made if SCHEDULED in one["metadata"].get("annotations", {}))
 
     def _ended(self, job: str) -> dict[str, Any]:
         until = time.monotonic() + _PASS_SECONDS
@@ -127,7 +148,7 @@ def janitor(runner: cli.Installed, toolkit_image: str, tmp_path: pathlib.Path) -
         kubectl("-n", HOME, "create", "secret", *made)
         try:
             kubectl("apply", "--server-side", "-k", str(folder))
-            yield Janitor(kubectl, server)
+            yield Janitor(kubectl, server, folder)
         finally:
             kubectl("delete", "-k", str(folder), "--ignore-not-found")
             kubectl("-n", HOME, "delete", "secret", SECRET)
@@ -168,6 +189,20 @@ def test_preserved_warned_expired_and_gone(janitor: Janitor, runner: cli.Install
         told = janitor.kubectl("-n", "default", "get", "events", "-o", "json")
         reasons = {one["reason"] for one in json.loads(told)["items"] if one["involvedObject"].get("uid") == uid}
         assert {"Warned", "PreserveEnded", "Destroying"} <= reasons
+
+
+def test_a_pass_begins_by_the_schedule(janitor: Janitor, runner: cli.Installed, tmp_path: pathlib.Path) -> None:
+    (tmp_path / "consumer").mkdir()
+    with cli.preview(runner, tmp_path / "consumer", project="sweep") as preview:
+        preview.configure(cli.small())
+        event = preview.pushed(janitor.github, sha := cli.commit())
+        assert preview.start("create-namespace", sha=sha, **event).end().code == 0
+        preview.close(janitor.github)
+        janitor.schedule("* * * * *")
+        begun = janitor.scheduled()
+        janitor.kubectl("-n", HOME, "wait", f"job/{begun}", "--for=condition=Complete", "--timeout=110s")
+        assert "NotFound" in preview.kubectl("get", "namespace", preview.namespace, check=False)
+        assert "gone" in preview.comment(janitor.github)
 
 
 def test_a_pass_leaves_alone_what_github_does_not_speak_of(

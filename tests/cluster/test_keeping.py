@@ -222,6 +222,34 @@ def test_one_that_expires_is_not_preserved_any_more_unless_it_was_renewed_meanwh
 
 
 @pytest.mark.usefixtures("no_slots")
+def test_one_that_is_ended_and_renewed_at_the_same_moment_is_not_preserved_or_holds_its_slot(
+    arena: Arena, api: cluster.Cluster
+) -> None:
+    home, both = arena.sandbox.platform_namespace, threading.Barrier(2)
+    kept = 0
+    with some(arena, api, 1) as (wanted,), futures.ThreadPoolExecutor(2) as pool:
+        for _ in range(15):
+            keeping.preserve(arena.session(wanted), duration=DAY)
+            (judged,) = cluster.find(api, wanted.repository_id, wanted.number)
+
+            def end(judged: environment.Observed = judged) -> None:
+                both.wait()
+                preserving.end(api, judged, home=home)
+
+            def renew(judged: environment.Observed = judged) -> None:
+                both.wait()
+                preserving.preserve(api, judged, judged.created_at + 2 * DAY, limit=3, home=home)
+
+            for one in [pool.submit(end), pool.submit(renew)]:
+                one.result()
+            (found,) = cluster.find(api, wanted.repository_id, wanted.number)
+            noted = found.annotations.get(environment.PRESERVE_SLOT)
+            assert noted is None or slots(api, arena.sandbox) == [noted]
+            kept += noted is not None
+    assert kept, "this shows nothing if none is preserved in the end"
+
+
+@pytest.mark.usefixtures("no_slots")
 def test_a_slot_of_which_nothing_is_noted_is_freed_once_nobody_can_be_about_to(
     arena: Arena, api: cluster.Cluster
 ) -> None:

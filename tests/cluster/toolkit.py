@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import pathlib
+import re
+import shutil
 import subprocess
+from collections.abc import Mapping
 
 import yaml
 
@@ -12,6 +15,7 @@ from k8s_ee_sandbox import packages, progress
 from tests.cluster import cli, images
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+DOCKERFILE = "images/Dockerfile"
 _AUTHORITIES = "/etc/ssl/certs"
 
 
@@ -26,14 +30,13 @@ def build(runner: cli.Installed, folder: pathlib.Path) -> str:
     config = folder / "k8s-ee.yaml"
     image = {
         "repository": f"{sandbox.registry}/k8s-ee/k8s-ee",
-        "dockerfile": "images/Dockerfile",
-        "args": {"BASE": sandbox.images["base"], "UV": uv},
+        "dockerfile": DOCKERFILE,
     }
     config.write_text(yaml.safe_dump({"projectId": "k8s-ee", "image": image}))
     # The machine may reach the package index through a proxy whose certificate only the machine knows.
     (folder / "containers.conf").write_text(f'[containers]\nvolumes = ["{_AUTHORITIES}:{_AUTHORITIES}:ro"]\n')
     built = runner.start(
-        ROOT,
+        _with_bases(folder / "toolkit", {"base": sandbox.images["base"], "uv": uv}),
         *("build", "--config-path", str(config), "--output", "json"),
         CONTAINERS_CONF=str(folder / "containers.conf"),
         K8S_EE_REGISTRY_USERNAME=sandbox.registry_user,
@@ -42,6 +45,23 @@ def build(runner: cli.Installed, folder: pathlib.Path) -> str:
     ).end(timeout=400)
     assert built.code == 0, built.said
     return str(built.outcome["outputs"]["image"])
+
+
+def _with_bases(copy: pathlib.Path, bases: Mapping[str, str]) -> pathlib.Path:
+    """What the image is made of, its Dockerfile on other bases, by the name of the stage."""
+    copy.mkdir()
+    kept = (ROOT / f"{DOCKERFILE}.dockerignore").read_text().splitlines()
+    for name in (*(line[1:] for line in kept if line.startswith("!")), "images"):
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, copy / name)
+        else:
+            shutil.copy(ROOT / name, copy)
+    text = (copy / DOCKERFILE).read_text()
+    for stage, base in bases.items():
+        text, count = re.subn(rf"^FROM \S+ AS {stage}$", f"FROM {base} AS {stage}", text, flags=re.MULTILINE)
+        assert count == 1, stage
+    (copy / DOCKERFILE).write_text(text)
+    return copy
 
 
 def _uv() -> pathlib.Path:

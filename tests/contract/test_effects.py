@@ -40,6 +40,8 @@ NOT_PLANNED = {
     "lifecycle.orphanedFinalizers": "what cluster/unstick.py may take off",
     "lifecycle.preserveFor": "the length of a preserve: commands/keeping.py",
     "lifecycle.preserveLimit": "how many: commands/keeping.py hands it to the slots",
+    "traffic.prometheus": "whom traffic.py asks",
+    "traffic.query": "what traffic.py asks",
 }
 
 

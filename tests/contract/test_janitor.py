@@ -12,9 +12,10 @@ import pytest
 import yaml
 
 from k8s_ee import cli, metrics, sweeping
-from k8s_ee.cluster import happenings
+from k8s_ee.cluster import happenings, notes
 from k8s_ee.commands import janitor as commands
 from k8s_ee.commands import janitor_figures as figures
+from k8s_ee.config import checking
 from k8s_ee_sandbox import artifacts, progress
 from scripts import kubeconform
 from tests.contract import actionfiles
@@ -137,14 +138,20 @@ def test_its_rights_have_no_wildcard_no_secret_and_make_nothing_but_leases_and_e
 def test_admission_names_the_leases_and_the_place_of_events_that_the_code_uses() -> None:
     spec = base("ValidatingAdmissionPolicy")["spec"]
     said = {entry["name"]: entry["expression"] for entry in spec["variables"]}
-    pattern = re.search(r"matches\('(.*?)'\)", said["isLease"])
+    pattern = re.search(r"matches\( *'(.*?)'\)", said["isLease"])
     assert pattern
-    for name in (commands.LEASE, "preserve-0", "preserve-17", "place-3", "place-501-3", "queue-501-7-my-shop"):
+    slots = ("preserve-0", "preserve-17", "place-3", "place-501-3", "queue-501-7-my-shop")
+    for name in (commands.LEASE, notes.NAME, *slots):
         assert re.fullmatch(pattern[1], name)
     assert not re.fullmatch(pattern[1], "another")
     assert f"request.namespace == '{happenings.HOME}'" in said["isEvent"]
     assert NAME in spec["matchConditions"][0]["expression"]
     assert base("ValidatingAdmissionPolicyBinding")["spec"] == {"policyName": NAME, "validationActions": ["Deny"]}
+
+
+def test_its_readme_asks_for_the_rights_that_its_app_needs() -> None:
+    asked = re.findall(r"\*\*([A-Z][a-z ]+): read and write\*\*", (SHIPPED / "README.md").read_text())
+    assert set(asked) == {"Pull requests", "Deployments", "Actions"}
 
 
 def test_nothing_reaches_it_and_it_reaches_only_listed_ports() -> None:
@@ -164,7 +171,8 @@ def test_each_component_turns_its_own_switch(everything: list[Manifest]) -> None
     assert str(env["K8S_EE_PUSHGATEWAY"]).startswith("http://")
     port = int(str(env["K8S_EE_PUSHGATEWAY"]).rpartition(":")[2])
     egress = one(everything, "NetworkPolicy")["spec"]["egress"]
-    assert port in {entry["port"] for rule in egress for entry in rule["ports"]}
+    example = checking.schema("platform")["properties"]["traffic"]["properties"]["prometheus"]["examples"][0]
+    assert {port, int(example.rpartition(":")[2])} <= {entry["port"] for rule in egress for entry in rule["ports"]}
 
 
 def test_alerts_watch_metrics_that_a_pass_exports(everything: list[Manifest]) -> None:
@@ -180,9 +188,16 @@ def test_alerts_watch_metrics_that_a_pass_exports(everything: list[Manifest]) ->
 
 
 def test_the_image_is_made_of_what_the_wheel_is_made_of_and_of_bases_that_nobody_can_move() -> None:
-    for name in ("BASE", "UV"):
-        assert re.search(rf"^ARG {name}=[a-z0-9./-]+/[a-z0-9./-]+:[\w.-]+@sha256:[0-9a-f]{{64}}$", DOCKERFILE, re.M)
-    assert re.findall(r"^FROM (\S+)", DOCKERFILE, re.M) == ["${UV}", "${BASE}", "${BASE}"]
+    published = r"[a-z0-9./-]+/[a-z0-9./-]+:[\w.-]+@sha256:[0-9a-f]{64}"
+    bases = re.findall(r"^FROM (.+)$", DOCKERFILE, re.M)
+    assert [re.sub(published, "PUBLISHED", one) for one in bases] == [
+        "PUBLISHED AS uv",
+        "PUBLISHED AS base",
+        "base AS build",
+        "base",
+    ]
+    dependabot = actionfiles.load(ROOT / ".github" / "dependabot.yml")
+    assert "/images" in [one.get("directory") for one in dependabot["updates"] if one["package-ecosystem"] == "docker"]
     wheel = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
     needed = {pathlib.PurePath(path).parts[0] for path in (*wheel["packages"], *wheel["force-include"])}
     needed |= {"pyproject.toml", "uv.lock", "README.md", "LICENSE"}

@@ -102,7 +102,7 @@ class Held:
         if self._thread.is_alive():
             self._thread.join()
         if not self._cluster.dry_run:
-            with contextlib.suppress(errors.K8sEEError):  # Then it stands still, which frees it, too.
+            with contextlib.suppress(*errors.ONE_OF_MANY):  # Then it stands still, which frees it, too.
                 self._give_back()
 
     def still_held(self) -> bool:
@@ -133,7 +133,7 @@ class Held:
             answer = write(self._cluster, self._lease, _spec(self._holder, self._seconds))
             if answer.status != 200:
                 answer = self._again()
-        except errors.K8sEEError:
+        except errors.ONE_OF_MANY:
             return  # It is tried again, by the thread or by the next who asks, until it is too old.
         if answer.status == 200:
             self._lease, self._renewed_at = answer.body, began

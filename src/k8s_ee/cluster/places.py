@@ -37,6 +37,8 @@ _LOCK_SECONDS = 30.0
 _CUT_OFF_AFTER = datetime.timedelta(minutes=15)
 """A reservation lasts seconds, or as long as the namespace before it takes to go."""
 _RESERVED = "reserved:"
+_GAVE_WAY = "its room was needed by another preview"
+"""Whose, is nobody's business in this pull request."""
 
 
 def reserved(claim: capacity.Claim) -> str:
@@ -98,11 +100,11 @@ def give_back(cluster: client.Cluster, holder: str, *, home: str) -> None:
 
 
 def sleep(
-    cluster: client.Cluster, observed: environment.Observed, now: datetime.datetime, *, home: str
+    cluster: client.Cluster, observed: environment.Observed, now: datetime.datetime, *, home: str, untold: str = ""
 ) -> environment.Observed:
     """As `sleeping.sleep`; then its place is free, unless somebody took it anew to wake it meanwhile."""
     mine = [] if observed.asleep_since or cluster.dry_run else _of(cluster, home, {owner(observed)})
-    asleep = sleeping.sleep(cluster, observed, now)
+    asleep = sleeping.sleep(cluster, observed, now, untold=untold)
     for lease in mine:
         slots.drop(cluster, lease)
     return asleep
@@ -127,7 +129,7 @@ def make_room(
         return ""
     (asleep,) = (one for holder, one in awake.items() if held.get(holder) == chosen[0].claim)
     try:
-        sleep(cluster, asleep, now, home=home)
+        sleep(cluster, asleep, now, home=home, untold=_GAVE_WAY)
     except errors.Refused:  # Somebody uses it again.
         return ""
     return asleep.namespace

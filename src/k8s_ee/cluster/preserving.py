@@ -1,17 +1,24 @@
-"""At most so many environments of the platform are kept whatever happens: each holds one slot while it is."""
+"""At most so many environments of the platform are kept whatever happens: each holds one slot while it is.
+
+Two objects can't be written at once, so the order keeps them together. Who preserves notes the slot on the namespace
+and renews its Lease last; who ends reads the Lease first, takes the note off, and then frees the Lease only as it was
+read. Of the two, one sees the other: the renewal voids the freeing, or fails and is begun anew.
+"""
 
 from __future__ import annotations
 
 import datetime
 import functools
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from k8s_ee import environment, errors
-from k8s_ee.cluster import marks, observe, slots
+from k8s_ee.cluster import leases, marks, observe, places, slots
 
 if TYPE_CHECKING:
     from k8s_ee.cluster import client
+
+Manifest = dict[str, Any]
 
 PREFIX = "preserve"
 """Slots are Leases of the platform's namespace, named `preserve-0`, `preserve-1`, …"""
@@ -56,10 +63,9 @@ def preserve(
             observed = marks.change(cluster, observed, decide, reads=_READS)
         except errors.Refused:
             if not had:
-                _give_back(cluster, observed, home=home)
+                _free(cluster, _mine(cluster, observed, home=home))
             raise
-        # Whoever ended an earlier preserve of it at the same time may have given back the slot just found again.
-        if cluster.dry_run or observed.annotations[environment.PRESERVE_SLOT] in _mine(cluster, observed, home=home):
+        if cluster.dry_run or _renewed(cluster, observed, home=home):
             return observed
     raise errors.ClusterUnavailable(
         f"environment {observed.namespace} is preserved and unpreserved at the same time",
@@ -72,18 +78,24 @@ def end(cluster: client.Cluster, observed: environment.Observed, *, home: str) -
 
     Raises Refused when it is being destroyed: its slot goes with it.
     """
-    changes = dict.fromkeys(_READS)
+    mine = _mine(cluster, observed, home=home)
+
+    def decide(found: environment.Observed) -> marks.Changes:
+        mine[:] = _mine(cluster, found, home=home)
+        return dict.fromkeys(_READS)
+
     if any(key in observed.annotations for key in _READS):
-        observed = marks.change(cluster, observed, lambda _found: changes, reads=_READS)
-    _give_back(cluster, observed, home=home)
+        observed = marks.change(cluster, observed, decide, reads=_READS)
+    _free(cluster, mine)
     return observed
 
 
 def expire(cluster: client.Cluster, observed: environment.Observed, *, home: str) -> environment.Observed | None:
     """Ends the preserve exactly as it was observed; None, and nothing is changed, when somebody renewed it since."""
+    mine = _mine(cluster, observed, home=home)
     ended = marks.write(cluster, observed, dict.fromkeys(_READS), reads=_READS)
     if ended is not None:
-        _give_back(cluster, ended, home=home)
+        _free(cluster, mine)
     return ended
 
 
@@ -93,22 +105,26 @@ def tidy(
     """Frees slots whose environment is gone, or is not preserved: whoever took one was cut off. Returns their names."""
     freed = slots.reclaim(cluster, namespace=home, prefix=PREFIX, live={one.uid for one in live})
     idle = {holder(one) for one in live if environment.PRESERVE_SLOT not in one.annotations}
-    cut_off = []
-    for name, owner in slots.held(cluster, home, PREFIX).items():
-        lease = cluster.get("Lease", name, home) if owner in idle else None
-        made = datetime.datetime.fromisoformat(lease["metadata"]["creationTimestamp"]) if lease else now
-        if now - made > _CUT_OFF_AFTER and slots.release(cluster, home, name, owner):
-            cut_off.append(name)
-    return (*freed, *cut_off)
+    unused = [one for one in slots.listed(cluster, home, PREFIX) if slots.holder_of(one) in idle]
+    return (*freed, *_free(cluster, [one for one in unused if now - places.since(one) > _CUT_OFF_AFTER]))
 
 
-def _give_back(cluster: client.Cluster, observed: environment.Observed, *, home: str) -> None:
-    for name in _mine(cluster, observed, home=home):
-        slots.release(cluster, home, name, holder(observed))
+def _renewed(cluster: client.Cluster, observed: environment.Observed, *, home: str) -> bool:
+    """Whether it holds the slot that is noted on it; whoever read the Lease before can't free it any more."""
+    for lease in _mine(cluster, observed, home=home):
+        if lease["metadata"]["name"] == observed.annotations[environment.PRESERVE_SLOT]:
+            renewal = {"renewTime": places.written(datetime.datetime.now(datetime.UTC))}
+            return leases.write(cluster, lease, renewal).status == 200
+    return False
 
 
-def _mine(cluster: client.Cluster, observed: environment.Observed, *, home: str) -> list[str]:
-    return [name for name, owner in slots.held(cluster, home, PREFIX).items() if owner == holder(observed)]
+def _free(cluster: client.Cluster, found: Sequence[Manifest]) -> list[str]:
+    """Names of those that are free now, which are those that nobody renewed since they were `found`."""
+    return [one["metadata"]["name"] for one in found if slots.drop(cluster, one)]
+
+
+def _mine(cluster: client.Cluster, observed: environment.Observed, *, home: str) -> list[Manifest]:
+    return [one for one in slots.listed(cluster, home, PREFIX) if slots.holder_of(one) == holder(observed)]
 
 
 def _full(cluster: client.Cluster, *, home: str, limit: int) -> errors.Refused:

@@ -56,9 +56,12 @@ class _Workload:
         return f"{self.kind}/{self.name}"
 
 
-def sleep(cluster: client.Cluster, observed: environment.Observed, now: datetime.datetime) -> environment.Observed:
+def sleep(
+    cluster: client.Cluster, observed: environment.Observed, now: datetime.datetime, *, untold: str = ""
+) -> environment.Observed:
     """Scales app and databases to zero, and returns the environment as it is then; pods may still be ending.
 
+    `untold` is why, for the janitor to tell the pull request; empty = whoever asks tells it, or it is not news.
     One that sleeps is left as it is. Raises Woken when it was deployed or woken since it was `observed` (what was
     stopped by then runs again), and Refused when it is being destroyed.
     """
@@ -72,7 +75,7 @@ def sleep(cluster: client.Cluster, observed: environment.Observed, now: datetime
     routing.park(cluster, recorded.namespace, routes, wanted=functools.partial(_unused, cluster, recorded))
     pool.side_by_side([functools.partial(_stop, cluster, recorded, one) for one in running])
     try:
-        return _fall_asleep(cluster, observed if cluster.dry_run else recorded, now)
+        return _fall_asleep(cluster, observed if cluster.dry_run else recorded, now, untold)
     except Woken:
         _scale_up(cluster, recorded, counts)
         routing.reopen(cluster, recorded.namespace)
@@ -226,10 +229,12 @@ def _still_awake(cluster: client.Cluster, begun: environment.Observed, now: date
 
 
 def _fall_asleep(
-    cluster: client.Cluster, observed: environment.Observed, now: datetime.datetime
+    cluster: client.Cluster, observed: environment.Observed, now: datetime.datetime, untold: str
 ) -> environment.Observed:
     """The last step of sleep: everything is at zero, and nobody wanted it awake meanwhile."""
-    return _write(cluster, observed, {environment.ASLEEP_SINCE: now.isoformat(timespec="seconds")})
+    since = now.isoformat(timespec="seconds")
+    told = {environment.SLEEP_UNTOLD: f"{since} {untold}"} if untold else {}
+    return _write(cluster, observed, {environment.ASLEEP_SINCE: since, **told})
 
 
 def _stop(cluster: client.Cluster, observed: environment.Observed, workload: _Workload) -> None:

@@ -61,7 +61,7 @@ def release(cluster: client.Cluster, namespace: str, name: str, holder: str) -> 
 
 def held(cluster: client.Cluster, namespace: str, prefix: str) -> dict[str, str]:
     """Holder of each slot that is taken, by name."""
-    return {lease["metadata"]["name"]: holder_of(lease) for lease in _leases(cluster, namespace, prefix)}
+    return {lease["metadata"]["name"]: holder_of(lease) for lease in listed(cluster, namespace, prefix)}
 
 
 def reclaim(cluster: client.Cluster, *, namespace: str, prefix: str, live: Collection[str]) -> tuple[str, ...]:
@@ -71,7 +71,7 @@ def reclaim(cluster: client.Cluster, *, namespace: str, prefix: str, live: Colle
     for each. A holder that is not written the way `acquire` is given it belongs to somebody else, and stays.
     """
     freed = []
-    for lease in _leases(cluster, namespace, prefix):
+    for lease in listed(cluster, namespace, prefix):
         uid, _, name = holder_of(lease).partition(" ")
         if uid and name and uid not in live and _gone(cluster, name, uid) and drop(cluster, lease):
             freed.append(lease["metadata"]["name"])
@@ -83,7 +83,8 @@ def _gone(cluster: client.Cluster, name: str, uid: str) -> bool:
     return found is None or found["metadata"]["uid"] != uid
 
 
-def _leases(cluster: client.Cluster, namespace: str, prefix: str) -> list[Manifest]:
+def listed(cluster: client.Cluster, namespace: str, prefix: str) -> list[Manifest]:
+    """The Lease of each slot that is taken."""
     return [one for one in cluster.list("Lease", namespace) if _number(one["metadata"]["name"], prefix) is not None]
 
 

@@ -108,7 +108,7 @@ def _remaining(namespace: Manifest) -> list[str]:
 def _holders_of(cluster: client.Cluster, resource: str, namespace: str) -> list[Holder]:
     """`resource` as conditions write it: "pods.", "widgets.example.com". Empty when one may not look."""
     plural, _, group = resource.partition(".")
-    with contextlib.suppress(errors.K8sEEError):
+    with contextlib.suppress(*errors.ONE_OF_MANY):
         kind = kinds.Kind(plural, _version(cluster, group), plural)
         items = cluster.metadata(kind.path(namespace=namespace), what=f"the {plural} of {namespace}")
         return [_holder(resource.rstrip("."), kind, item["metadata"]) for item in items if _held(plural, item)]
@@ -148,7 +148,7 @@ def _described(found: Collection[Holder]) -> tuple[str, ...]:
 def _gone(cluster: client.Cluster, orphan: lifecycle.OrphanedFinalizer) -> str:
     """The proof in words; "" while it exists, or when it could not be asked: unknown is not absent."""
     namespace, _, name = orphan.deployment.partition("/")
-    with contextlib.suppress(errors.K8sEEError):
+    with contextlib.suppress(*errors.ONE_OF_MANY):
         if name and cluster.get("Deployment", name, namespace) is None:
             return f"its controller, Deployment {orphan.deployment}, does not exist"
         if orphan.api_service and cluster.get("APIService", orphan.api_service) is None:

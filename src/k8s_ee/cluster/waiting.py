@@ -153,7 +153,7 @@ class _Wait:
                     redact=self._redact,
                     previous=previous,
                 )
-            except errors.K8sEEError:
+            except errors.ONE_OF_MANY:
                 return ()  # Without the right to read logs the cause is still worth saying.
             if found.lines:
                 return found.lines

@@ -133,7 +133,7 @@ def finish(ctx: session.Session, *, command: str, started: float) -> outcome.Out
         },
     )
     outputs = {
-        "url": target.url if ctx.config.ingress.enabled else "",
+        "url": target.url,
         "ready": "true",
         "seconds": f"{time.monotonic() - started:.1f}",
         "sha": target.head_sha,

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import functools
 import pathlib
+import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from k8s_ee import cluster, environment, errors, exporting, github, outcome, sweeping
+from k8s_ee import cluster, environment, errors, exporting, github, outcome, sweeping, traffic
 from k8s_ee.cluster import destroy, leases, pool, preserving
 from k8s_ee.commands import janitor_acts as acts
 from k8s_ee.commands import janitor_figures as figures
 from k8s_ee.commands import janitor_judging as judging
+from k8s_ee.commands import janitor_owing as owing
 from k8s_ee.commands import janitor_telling as telling
 from k8s_ee.commands import room, session
 
@@ -73,19 +75,23 @@ def _pass(turn: judging.Turn) -> list[acts.Result]:
     ctx = turn.ctx
     with ctx.phase("list"):
         everything = cluster.environments(ctx.cluster)
+    book = owing.opened(turn)
     with ctx.phase("decide"):
+        turn.traffic = traffic.read(ctx.platform.traffic, ctx.now())
         judged = judging.confirmed(turn, judging.cases(turn, [one for one in everything if _is_ours(turn, one)]))
     if ctx.options.dry_run:
         return [acts.planned(one) for one in judged]
     try:
         with ctx.phase("act"):
+            owing.note(turn, book, judged, everything, mine=functools.partial(_is_ours, turn))
             results = _act(turn, judged)
         with ctx.phase("finish"):
-            return _finish(turn, results)
+            return _finish(turn, book, results)
     except BaseException:
         turn.stop()
         raise
     finally:
+        owing.closed(turn, book)
         _tidy(turn, everything)
 
 
@@ -112,12 +118,14 @@ def _survey(turn: judging.Turn, count: int) -> destroy.Survey | None:
         return None
 
 
-def _finish(turn: judging.Turn, results: Sequence[acts.Result]) -> list[acts.Result]:
-    """One wait for all that are on their way out; meanwhile everybody hears that they are."""
+def _finish(turn: judging.Turn, book: owing.Book, results: Sequence[acts.Result]) -> list[acts.Result]:
+    """One wait for all that are on their way out; meanwhile those hear that are still to hear of earlier ends."""
     ending = [(one, one.begun) for one in results if one.begun is not None]
     if not ending:
+        owing.tell_earlier(turn, book)
         return list(results)
-    with pool.beside(functools.partial(telling.ending, turn, [one.case for one, _ in ending])) as told:
+    over = threading.Event()
+    with pool.beside(functools.partial(_meanwhile, turn, book, [one.case for one, _ in ending], over)) as told:
         try:
             receipts = _await(turn, [begun for _, begun in ending])
         except errors.ONE_OF_MANY as error:  # Nobody knows how far they came; the next pass sees it.
@@ -126,9 +134,16 @@ def _finish(turn: judging.Turn, results: Sequence[acts.Result]) -> list[acts.Res
             turn.stop()
             raise
         finally:
+            over.set()
             told()
     by_uid = {receipt.uid: receipt for receipt in receipts}
-    return [_ended(turn, one, by_uid[one.case.observed.uid]) if one.begun else one for one in results]
+    owing.tell(turn, book, [(one.case, by_uid[one.case.observed.uid]) for one, _ in ending])
+    return [_ended(one, by_uid[one.case.observed.uid]) if one.begun else one for one in results]
+
+
+def _meanwhile(turn: judging.Turn, book: owing.Book, ending: Sequence[judging.Case], over: threading.Event) -> None:
+    telling.ending(turn, ending)
+    owing.tell_earlier(turn, book, over=over)
 
 
 def _await(turn: judging.Turn, begun: Sequence[destroy.Begun]) -> list[cluster.Receipt]:
@@ -137,8 +152,7 @@ def _await(turn: judging.Turn, begun: Sequence[destroy.Begun]) -> list[cluster.R
     return destroy.finish(turn.cluster, begun, deadline=time.monotonic() + patience, progress=turn.ctx.say)
 
 
-def _ended(turn: judging.Turn, result: acts.Result, receipt: cluster.Receipt) -> acts.Result:
-    telling.gone(turn, result.case, receipt)
+def _ended(result: acts.Result, receipt: cluster.Receipt) -> acts.Result:
     if not receipt.deleted or receipt.left:
         return acts.Result(result.case, "failed", f"not everything is gone: {'; '.join(receipt.left)}")
     return acts.Result(result.case, "deleted", result.detail)
@@ -161,6 +175,8 @@ def _note(turn: judging.Turn, results: Sequence[acts.Result]) -> None:
     for alert in turn.alerts.values():
         ctx.notes.append(alert)
         ctx.runner.warning(alert, title="k8s-ee janitor")
+    if turn.traffic.unknown:
+        ctx.notes.append(f"no environment counted as unused: {turn.traffic.unknown}")
     left = sum(one.done == "passed on" for one in results)
     if left:
         ctx.notes.append(f"the Lease went to another janitor: {left} environments were left to it")

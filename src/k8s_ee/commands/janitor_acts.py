@@ -9,6 +9,7 @@ from k8s_ee import environment, errors, lifecycle
 from k8s_ee.cluster import destroy, marks, places, preserving, unstick
 from k8s_ee.commands import janitor_judging as judging
 from k8s_ee.commands import janitor_telling as telling
+from k8s_ee.github import failures
 
 _JUDGED = (
     environment.ACTIVE_AT,
@@ -20,6 +21,7 @@ _JUDGED = (
     environment.WARNING_FAILURES,
     environment.UNKNOWN_SINCE,
     environment.UNKNOWN_ALERTED_AT,
+    environment.ASLEEP_SINCE,
 )
 """What a warning, or a note about an unknown state, was decided from."""
 _NOTED = frozenset({"keep", "leave", "warn", "sleep", "expire"})
@@ -75,19 +77,25 @@ def _act(turn: judging.Turn, case: judging.Case, known: destroy.Survey | None) -
     return _ACTS[case.decision.kind](turn, case)
 
 
-def _keep(_turn: judging.Turn, case: judging.Case) -> Result:
-    return Result(case, "ending" if case.observed.terminating else "kept")
+def _keep(turn: judging.Turn, case: judging.Case) -> Result:
+    if case.observed.terminating:
+        return Result(case, "ending")
+    return Result(_tell_of_sleep(turn, case), "kept")
 
 
 def _warn(turn: judging.Turn, case: judging.Case) -> Result:
     """Counts as posted only once GitHub took it and that is noted."""
     deadline = case.decision.deadline
     assert deadline is not None  # noqa: S101 - a warning is about one
+    if turn.github.pause():
+        return _warned_later(case)
     now_seen = marks.again(turn.cluster, case.observed)
     if any(now_seen.annotations.get(key) != case.observed.annotations.get(key) for key in _JUDGED):
         raise Moved(case.observed.namespace)
     try:
         comment = telling.warning(turn, case)
+    except failures.Later:
+        return _warned_later(case)
     except errors.ONE_OF_MANY as error:
         _note(turn, case, lifecycle.warning_failed(case.observed, deadline))
         telling.event(turn, case, "WarningNotPosted", error.message, "Warning")
@@ -98,12 +106,23 @@ def _warn(turn: judging.Turn, case: judging.Case) -> Result:
     return Result(noted, "warned")
 
 
+def _warned_later(case: judging.Case) -> Result:
+    """It has not failed, and until it is posted nothing is deleted for it."""
+    return Result(case, "kept", "its warning is posted by a later pass, at the pace that GitHub asks for")
+
+
 def _sleep(turn: judging.Turn, case: judging.Case) -> Result:
-    now = turn.now()
-    asleep = case.seen_as(places.sleep(turn.cluster, case.observed, now, home=turn.home))
-    telling.event(turn, asleep, "PutToSleep", case.decision.reason)
-    telling.asleep(turn, asleep, now)
-    return Result(asleep, "slept")
+    """Its pull request is told by this pass, or by a later one, as of one that somebody else put to sleep."""
+    asleep = places.sleep(turn.cluster, case.observed, turn.now(), home=turn.home, untold=case.decision.reason)
+    slept = case.seen_as(asleep)
+    telling.event(turn, slept, "PutToSleep", case.decision.reason)
+    return Result(_tell_of_sleep(turn, slept), "slept")
+
+
+def _tell_of_sleep(turn: judging.Turn, case: judging.Case) -> judging.Case:
+    if not case.observed.sleep_untold or turn.github.pause() or not telling.asleep(turn, case):
+        return case
+    return _note(turn, case, {environment.SLEEP_UNTOLD: None})
 
 
 def _expire(turn: judging.Turn, case: judging.Case) -> Result:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from k8s_ee import environment, errors, lifecycle
+from k8s_ee import traffic as traffics
 from k8s_ee.github import states
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ class Turn:
     troubles: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
     alerts: dict[str, str] = dataclasses.field(default_factory=dict)
     """What was reported as unknown for long in this pass, by uid."""
+    traffic: traffics.Traffic = dataclasses.field(default_factory=traffics.Traffic)
     stopped: threading.Event = dataclasses.field(default_factory=threading.Event)
 
     @property
@@ -107,5 +109,10 @@ def _subject(observed: environment.Observed) -> states.Subject:
 
 
 def _case(turn: Turn, observed: environment.Observed, state: lifecycle.PullRequestState | None) -> Case:
-    facts = lifecycle.Facts(observed, state or lifecycle.Unknown("GitHub was not asked"))
+    facts = lifecycle.Facts(
+        observed,
+        state or lifecycle.Unknown("GitHub was not asked"),
+        traffic_at=turn.traffic.last.get(observed.namespace),
+        traffic_unknown=turn.traffic.unknown,
+    )
     return Case(facts, lifecycle.decide(facts, turn.policy, turn.now()))

@@ -18,9 +18,10 @@ from k8s_ee.commands import janitor_judging as judging
 if TYPE_CHECKING:
     from k8s_ee import github as githubs
 
-_AGAIN = {
-    True: "A reopened pull request gets a new environment, with empty databases.",
-    False: "The next push to the pull request makes a new one, with empty databases.",
+_AGAIN: dict[type[lifecycle.PullRequestState], str] = {
+    lifecycle.Closed: "A reopened pull request gets a new environment, with empty databases.",
+    lifecycle.Open: "The next push to the pull request makes a new one, with empty databases.",
+    lifecycle.Unknown: "The next push to the open pull request makes a new one, with empty databases.",
 }
 
 
@@ -34,25 +35,25 @@ def warning(turn: judging.Turn, case: judging.Case) -> int:
     return _comment(turn, case.observed, "lapsing" if kept else "expiring", rows=[row])
 
 
-def asleep(turn: judging.Turn, case: judging.Case, since: datetime.datetime) -> None:
-    row = _row(turn, case, until=since, reason=case.decision.reason, remedy="", serving=False)
-    _attempt(turn, functools.partial(_comment, turn, case.observed, "sleeping", rows=[row]))
+def asleep(turn: judging.Turn, case: judging.Case) -> bool:
+    """False when it is worth another try in a later pass."""
+    found = case.observed
+    row = _row(turn, case, until=found.asleep_since, reason=found.sleep_untold, remedy="", serving=False)
+    return _attempt(turn, functools.partial(_comment, turn, found, "sleeping", rows=[row]))
 
 
-def gone(turn: judging.Turn, case: judging.Case, receipt: cluster.Receipt) -> None:
-    """Says nothing when there is a new environment of that name by now: the comment is about that one."""
-    _attempt(turn, functools.partial(_gone, turn, case, receipt))
+def gone(turn: judging.Turn, case: judging.Case, receipt: cluster.Receipt) -> bool:
+    """Comment and deployments. False when it is worth another try in a later pass.
+
+    Says nothing when there is a new environment of that name by now: the comment is about that one.
+    """
+    return _attempt(turn, functools.partial(_gone, turn, case, receipt))
 
 
 def ending(turn: judging.Turn, ended: Sequence[judging.Case]) -> None:
-    """An Event each, then GitHub's own list of deployments: nothing serves any more, however long the end takes."""
+    """An Event each."""
     requested = [case for case in ended if case.decision.kind == "delete"]
     pool.side_by_side([functools.partial(event, turn, one, "Destroying", one.decision.reason) for one in requested])
-    for case in ended:
-        if turn.stopped.is_set():
-            return
-        one = case.observed
-        _attempt(turn, lambda one=one: _github(turn, one).deactivate(one.number, namespace=one.namespace))  # type: ignore[misc]
 
 
 def event(
@@ -67,9 +68,8 @@ def event(
 
 
 def _gone(turn: judging.Turn, case: judging.Case, receipt: cluster.Receipt) -> None:
-    name = case.observed.namespace
-    again = _AGAIN[isinstance(case.facts.pull_request, lifecycle.Closed)]
-    if receipt.deleted and turn.cluster.get("Namespace", name) is not None:
+    found = case.observed
+    if receipt.deleted and turn.cluster.get("Namespace", found.namespace) is not None:
         return
     failure = None
     if receipt.left:
@@ -78,23 +78,34 @@ def _gone(turn: judging.Turn, case: judging.Case, receipt: cluster.Receipt) -> N
             hint="it goes once the named blocker is gone; nothing is ever forced",
             evidence=receipt.left,
         )
-    outputs = {"deleted": f'["{name}"]' if receipt.deleted else "[]"}
-    notes = (f"Destroyed because: {case.decision.reason}.", again)
-    _comment(turn, case.observed, "failed" if failure else "destroyed", outputs=outputs, failure=failure, notes=notes)
+    because = (f"Destroyed because: {case.decision.reason}.",) if case.decision.reason else ()
+    _comment(
+        turn,
+        found,
+        "failed" if failure else "destroyed",
+        settled=lambda body: body.startswith(f"{report.marker(found.namespace)}\n### {report.GONE}"),
+        outputs={"deleted": f'["{found.namespace}"]' if receipt.deleted else "[]"},
+        failure=failure,
+        notes=(*because, _AGAIN[type(case.facts.pull_request)]),
+    )
+    _github(turn, found).deactivate(found.number, namespace=found.namespace)
 
 
-def _attempt(turn: judging.Turn, tell: Callable[[], object]) -> None:
+def _attempt(turn: judging.Turn, tell: Callable[[], object]) -> bool:
+    """False when it may go well another time."""
     if time.monotonic() > turn.ctx.deadline:
         turn.troubles["GitHub was not told: there was no time left"] += 1
-        return
+        return False
     try:
         tell()
+    except errors.ONE_OF_MANY as error:
+        turn.troubles[f"GitHub was not told: {error.message}"] += 1
+        return isinstance(error, errors.Refused)
     except errors.Interrupted:
         raise
-    except errors.K8sEEError as error:
-        turn.troubles[f"GitHub was not told: {error.message}"] += 1
     except Exception as error:  # a bug of ours must not keep the pass from its summary
         turn.troubles[f"GitHub was not told: this is a bug: {type(error).__name__}: {error}"] += 1
+    return True
 
 
 def _comment(
@@ -103,8 +114,10 @@ def _comment(
     state: outcome.State,
     *,
     rows: Sequence[dict[str, Any]] = (),
+    settled: Callable[[str], bool] = lambda _body: False,
     **more: Any,
 ) -> int:
+    """Its id. One whose body is `settled` is left as it is."""
     told = outcome.Outcome(command="cleanup", state=state, data={"environments": list(rows)}, **more)
     given = turn.ctx.settings
     url = f"{given.server_url}/{observed.repository}" if observed.repository else ""
@@ -115,6 +128,7 @@ def _comment(
         report.marker(observed.namespace),
         report.comment(turn.ctx.redactor.outcome(told), known),
         comment_id=int(remembered) if remembered.isdecimal() and remembered.isascii() else None,
+        settled=settled,
     )
 
 

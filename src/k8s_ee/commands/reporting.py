@@ -43,7 +43,7 @@ def failure(ctx: session.Session | None, error: errors.K8sEEError, *, command: s
         failure=reason,
         problems=problems,
         serving_sha=_serving(ctx, error),
-        outputs={"failure": _line(error), "url": "", "namespace": _namespace(ctx), **ctx.outputs},
+        outputs={"failure": _line(error), "url": "", "namespace": _concerned(ctx, error), **ctx.outputs},
         data={"superseded": True} if isinstance(error, errors.Superseded) else {},
     )
 
@@ -56,7 +56,7 @@ def _serving(ctx: session.Session, error: errors.K8sEEError) -> str:
 
     try:
         seen = cluster.serving(ctx.cluster, ctx.observed.namespace, plan.APP)
-    except errors.K8sEEError:
+    except errors.ONE_OF_MANY:
         return ""
     return next(iter(seen)) if len(seen) == 1 else ""
 
@@ -104,7 +104,7 @@ def _tell_github(ctx: session.Session, result: outcome.Outcome, known: report.Fa
     for tell in (_comment, _deployment):
         try:
             tell(ctx, github, result, known)
-        except errors.K8sEEError as error:
+        except errors.ONE_OF_MANY as error:
             ctx.runner.warning(f"GitHub was not told: {error.message}", title="k8s-ee")
             ctx.say(f"warning: GitHub was not told: {error.message}")
 
@@ -152,6 +152,13 @@ def _namespace(ctx: session.Session) -> str:
     if ctx.environment:
         return ctx.environment.namespace
     return ctx.observed.namespace if ctx.observed else ""
+
+
+def _concerned(ctx: session.Session, error: errors.K8sEEError) -> str:
+    """A file with mistakes in it may still say in which comment they belong."""
+    if isinstance(error, errors.ConfigError) and error.project and ctx.settings.number:
+        return environment.namespace_name(environment.ProjectId(error.project), ctx.settings.number)
+    return _namespace(ctx)
 
 
 def _line(error: errors.K8sEEError) -> str:

@@ -59,7 +59,7 @@ def _link(ctx: session.Session, awake: environment.Observed) -> None:
     if ctx.options.dry_run or not path or not routing.leading(ctx.cluster, awake.namespace):
         return
     address = ""
-    with contextlib.suppress(errors.K8sEEError):  # whoever may not read the settings asks by name
+    with contextlib.suppress(*errors.ONE_OF_MANY):  # whoever may not read the settings asks by name
         address = ctx.platform.ingress.address
     link = urllib.parse.urlsplit(awake.url)
     target = environment.Environment(

@@ -56,7 +56,7 @@ def leave(ctx: session.Session) -> None:
     """The namespace was not made: nothing needs what was reserved for it."""
     if ctx.platform.capacity.is_limited and not ctx.options.dry_run:
         claim = capacity.Claim(ctx.target().namespace, ctx.target().repository_id)
-        with contextlib.suppress(errors.K8sEEError):  # The janitor does it, too, and something worse is being told.
+        with contextlib.suppress(*errors.ONE_OF_MANY):  # The janitor does it, too, and something worse is being told.
             places.give_back(ctx.cluster, places.reserved(claim), home=ctx.platform.namespace)
 
 
@@ -64,7 +64,7 @@ def sleep(ctx: session.Session, observed: environment.Observed) -> environment.O
     """Puts it to sleep, which frees its place. Raises what `sleeping.sleep` does."""
     try:
         home = ctx.platform.namespace
-    except errors.K8sEEError:  # Who may not read the settings may not write Leases either: the janitor frees it.
+    except errors.ONE_OF_MANY:  # Who may not read the settings may not write Leases either: the janitor frees it.
         return sleeping.sleep(ctx.cluster, observed, ctx.now())
     return places.sleep(ctx.cluster, observed, ctx.now(), home=home)
 
@@ -75,7 +75,7 @@ def wake(ctx: session.Session, observed: environment.Observed) -> None:
         return
     try:
         policy = ctx.platform.capacity
-    except errors.K8sEEError:  # As in `sleep`: the janitor counts it.
+    except errors.ONE_OF_MANY:  # As in `sleep`: the janitor counts it.
         return
     if not policy.is_limited:
         return
@@ -95,7 +95,7 @@ def give_back(ctx: session.Session, receipts: list[clusters.Receipt]) -> None:
         for one in receipts:
             if one.deleted:
                 places.give_back(ctx.cluster, f"{one.uid} {one.namespace}", home=ctx.platform.namespace)
-    except errors.K8sEEError as error:
+    except errors.ONE_OF_MANY as error:
         ctx.say(f"the place is given back later, by the janitor: {error.message}")
 
 
@@ -150,7 +150,7 @@ def _rerun(
         return 0
     try:
         github.at(ticket.repository, ticket.claim.repository_id).rerun(ticket.run)
-    except errors.K8sEEError as error:
+    except errors.ONE_OF_MANY as error:
         say(f"run {ticket.run} of {ticket.repository} waits for somebody to start it again: {error.message}")
         return 0
     noted = {environment.RERUN_AT: now.isoformat(timespec="seconds")}

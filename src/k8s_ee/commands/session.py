@@ -115,7 +115,7 @@ class Session:
         """The environment of this pull request. Raises InputError for missing facts, ConfigError for a bad file."""
         if self.environment is None:
             configs.check_fit(self.config, self.platform)
-            self.environment = identify(self.settings, project=self.config.project, platform=self.platform)
+            self.environment = identify(self.settings, wanted=self.config, platform=self.platform)
         return self.environment
 
     def observed_environments(self) -> list[environments.Observed]:
@@ -149,9 +149,7 @@ class Session:
         return dataclasses.replace(base, **more)
 
 
-def identify(
-    facts: settings.Settings, *, project: environments.ProjectId, platform: model.Platform
-) -> environments.Environment:
+def identify(facts: settings.Settings, *, wanted: model.Config, platform: model.Platform) -> environments.Environment:
     """Raises InputError naming every fact that neither the event nor an option gives."""
     missing = [
         option
@@ -169,7 +167,7 @@ def identify(
             hint=_WHERE_FACTS_COME_FROM,
         )
     return environments.Environment(
-        project=project,
+        project=wanted.project,
         number=facts.number,
         repository=facts.repository,
         repository_id=facts.repository_id,
@@ -178,4 +176,5 @@ def identify(
         branch=facts.branch,
         head_sha=facts.head_sha,
         run=facts.run,
+        routed=wanted.ingress.enabled,
     )

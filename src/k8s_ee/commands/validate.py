@@ -16,7 +16,7 @@ from k8s_ee.config import model
 
 def validate(ctx: session.Session) -> outcome.Outcome:
     """Raises ConfigError with every problem. The link and the plan are named if the platform is known (by file)."""
-    config = _config(ctx)
+    config = ctx.config
     outputs = {
         "project": config.project,
         "trigger": config.trigger,
@@ -36,17 +36,6 @@ def validate(ctx: session.Session) -> outcome.Outcome:
     if not (ctx.options.platform_file and ctx.settings.number):
         return ctx.result("validate", "valid", outputs=outputs)
     return _with_plan(ctx, outputs)
-
-
-def _config(ctx: session.Session) -> model.Config:
-    """A file with mistakes in it may still say in which comment they belong."""
-    try:
-        return ctx.config
-    except errors.ConfigError as error:
-        if error.project and ctx.settings.number:
-            project = environment.ProjectId(error.project)
-            ctx.outputs["namespace"] = environment.namespace_name(project, ctx.settings.number)
-        raise
 
 
 def _refusal(ctx: session.Session) -> str:

@@ -44,6 +44,7 @@ def platform(values: Values) -> model.Platform:
         ingress=model.PlatformIngress(**_fields(values.get("ingress", {}))),
         lifecycle=_lifecycle(values.get("lifecycle", {})),
         capacity=model.Capacity(**_fields(_timed(values.get("capacity", {}), "sleepIdleFor", "queueWait"))),
+        traffic=model.Traffic(**_fields(values.get("traffic", {}))),
         engine_images={engine: image for engine, image in values.get("engineImages", {}).items() if image},
         **flat,
         **limits,

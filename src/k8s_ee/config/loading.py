@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
+import re
+
+from k8s_ee import environment, errors
 from k8s_ee.config import building, checking, document, fit, model, problems, rules, syntax
 
 
 def config(text: bytes | str, *, path: str, platform: model.Platform | None) -> model.Config:
     """Raises ConfigError with every problem."""
     found = problems.Problems(path)
-    values, marks = _checked("k8s-ee", text, found)
+    try:
+        values, marks = _checked("k8s-ee", text, found)
+    except errors.ConfigError as error:
+        error.project = _project(text)
+        raise
     result = building.config(values, path=path, marks=marks)
     rules.check(result, found)
     if platform is not None:
         fit.add(result, platform, found)
     found.raise_if_any(project=result.project)
     return result
+
+
+def _project(text: bytes | str) -> str:
+    """Of a file that is no YAML: its mistake is elsewhere, and somebody has to hear of it. "" when no line says so."""
+    data = text.encode() if isinstance(text, str) else text[: document.MAX_BYTES]
+    named = rf"""^projectId:[ ]+(["']?)({environment.PROJECT_ID.pattern})\1[ \t]*(?:\#.*)?\r?$"""
+    found = re.findall(named, data.decode(errors="replace").removeprefix("\ufeff"), re.MULTILINE | re.ASCII)
+    return str(found[0][1]) if len(found) == 1 else ""
 
 
 def platform(text: bytes | str, *, path: str) -> model.Platform:

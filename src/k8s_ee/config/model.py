@@ -148,6 +148,19 @@ class Capacity:
 
 
 @dataclasses.dataclass(frozen=True)
+class Traffic:
+    """Who counts requests; empty `prometheus` = nobody. `query` gives the time of the last one, in Unix seconds."""
+
+    prometheus: str = ""
+    query: str = (
+        "max by (namespace, exported_namespace) (max_over_time(timestamp("
+        "sum by (namespace, exported_namespace) (nginx_ingress_controller_requests) > "
+        "sum by (namespace, exported_namespace) (nginx_ingress_controller_requests offset 5m))[8d:5m])) "
+        "or max(nginx_ingress_controller_build_info * 0)"
+    )
+
+
+@dataclasses.dataclass(frozen=True)
 class Platform:
     """Cluster-wide settings. Empty `allowed_owner_ids` and `allowed_repository_ids` = nobody may deploy.
 
@@ -175,4 +188,5 @@ class Platform:
     priority_class: str = "k8s-ee-preview"
     lifecycle: LifecyclePolicy = dataclasses.field(default_factory=LifecyclePolicy)
     capacity: Capacity = Capacity()
+    traffic: Traffic = Traffic()
     comment_authors: tuple[str, ...] = ("github-actions[bot]",)

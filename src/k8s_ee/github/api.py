@@ -68,7 +68,7 @@ class Api:
         # GET /user is closed to GITHUB_TOKEN and to Apps; `viewer` names all three.
         try:
             data = self._line.query("query { viewer { login } }").get("data")
-        except errors.K8sEEError:
+        except errors.ONE_OF_MANY:
             return ""
         viewer = data.get("viewer") if isinstance(data, dict) else None
         return str(viewer.get("login") or "") if isinstance(viewer, dict) else ""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import copy
 import threading
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from k8s_ee import errors, lifecycle, pull_request, settings
 from k8s_ee.github import api as rest
-from k8s_ee.github import comments, connection, deployments, identity
+from k8s_ee.github import comments, connection, deployments, identity, pace
 from k8s_ee.github import states as pull_states
 
 
@@ -28,6 +28,7 @@ class GitHub:
         pause: float = 0.5,
         unsaid: float = 60,
         authors: Collection[str] = (),
+        tempo: pace.Pace | None = None,
     ) -> None:
         """Seconds: the longest wait for a rate limit, per connection and read, before the first retry, and for a rate
         limit of which GitHub does not say how long it lasts.
@@ -35,6 +36,7 @@ class GitHub:
         `authors` are logins besides our own whose comment with our marker is ours, as `github-actions[bot]`.
         """
         self._patience = connection.Patience(limit=patience, timeout=timeout, pause=pause, unsaid=unsaid)
+        self._tempo = tempo or pace.Pace()
         self._identity = identity.of(given, self._patience)
         self._address, self._authors = given.api_url, tuple(authors)
         self._lock = threading.Lock()
@@ -45,6 +47,19 @@ class GitHub:
     def hurry(self) -> None:
         """One short try for each request from now on: the process was told to end."""
         self._patience.hurry()
+
+    def pause(self) -> float:
+        """Seconds until something may be written again: what can be written later is better left until then."""
+        return self._tempo.pause()
+
+    @property
+    def installations(self) -> dict[str, int]:
+        """Where the App is installed, by owner, as far as that was of use. Given back to a later process, it saves that
+        one a request."""
+        return dict(self._identity.remembered)
+
+    def remember(self, installations: Mapping[str, int]) -> None:
+        self._identity.remembered.update(installations)
 
     def covers(self, repository_id: int) -> bool:
         """False for what this identity can't speak of: in a workflow all but its own repository."""
@@ -79,7 +94,7 @@ class GitHub:
         """Never raises for GitHub's sake: what it does not say clearly is Unknown."""
         try:
             found = pull_request.parse(self._api.get(f"{self._api.repository}/pulls/{number}"))
-        except errors.K8sEEError as error:
+        except errors.ONE_OF_MANY as error:
             return pull_request.Unknown(error.message)
         except ValueError as error:
             return pull_request.Unknown(f"GitHub's answer is no pull request: {error}")
@@ -87,10 +102,24 @@ class GitHub:
             return pull_request.Unknown(f"GitHub answered about pull request {found.number}")
         return found
 
-    def upsert_comment(self, number: int, marker: str, body: str, comment_id: int | None = None) -> int:
-        """Writes or rewrites the one comment that starts with `marker`; its id."""
+    def upsert_comment(
+        self,
+        number: int,
+        marker: str,
+        body: str,
+        *,
+        comment_id: int | None = None,
+        settled: Callable[[str], bool] = lambda _body: False,
+    ) -> int:
+        """Writes or rewrites the one comment that starts with `marker`, unless it is `settled` as it is; its id."""
         return comments.upsert(
-            self._api, number, marker=marker, body=body, comment_id=comment_id, authors=self._authors
+            self._api,
+            number,
+            marker=marker,
+            body=body,
+            comment_id=comment_id,
+            authors=self._authors,
+            settled=settled,
         )
 
     def comments(self, number: int, marker: str) -> tuple[str, ...]:
@@ -141,5 +170,5 @@ class GitHub:
         with self._lock:
             if key not in self._lines:
                 sign_in = lambda: self._identity.auth(owner)  # noqa: E731 - one line says it
-                self._lines[key] = connection.Connection(self._address, sign_in, self._patience)
+                self._lines[key] = connection.Connection(self._address, sign_in, self._patience, self._tempo)
             return self._lines[key]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from k8s_ee.github import api as rest
 
@@ -17,10 +17,12 @@ def upsert(
     body: str,
     comment_id: int | None = None,
     authors: Collection[str] = (),
+    settled: Callable[[str], bool] = lambda _body: False,
 ) -> int:
     """The comment's id. `comment_id` is the one it had the last time, which saves looking through all pages.
 
     `authors` are further logins whose comment with our marker is ours: a deploy writes it as another than the janitor.
+    One that is there and whose body is `settled` is left as it is.
     """
 
     def find() -> rest.Object | None:
@@ -29,7 +31,7 @@ def upsert(
     found = _known(api, number, marker=marker, comment_id=comment_id) or find()
     if found is None:
         found = api.create(f"{api.repository}/issues/{number}/comments", {"body": body}, find=find)
-    if found["body"] != body:
+    if found["body"] != body and not settled(str(found["body"])):
         api.update(f"{api.repository}/issues/comments/{found['id']}", {"body": body})
     return int(found["id"])
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from k8s_ee import errors
-from k8s_ee.github import failures
+from k8s_ee.github import failures, pace
 
 if TYPE_CHECKING:
     import github
@@ -24,7 +24,8 @@ Object = dict[str, Any]
 SignIn = Callable[[], "github.Auth.Auth"]
 
 ATTEMPTS = 4
-IDEMPOTENT = ("GET", "HEAD", "PUT", "PATCH", "DELETE")
+READING = ("GET", "HEAD")
+IDEMPOTENT = (*READING, "PUT", "PATCH", "DELETE")
 
 _RETRIED = (429, 500, 502, 503, 504)
 _SHORT_SECONDS = 2
@@ -75,16 +76,17 @@ class Connection:
     before each, so that a token that expires can be replaced.
     """
 
-    def __init__(self, address: str, sign_in: SignIn, patience: Patience) -> None:
+    def __init__(self, address: str, sign_in: SignIn, patience: Patience, tempo: pace.Pace | None = None) -> None:
+        """`tempo` is what writes keep to; None = nothing of what is written here makes content."""
         self.patience = patience
-        self._address, self._sign_in = address, sign_in
+        self._address, self._sign_in, self._tempo = address, sign_in, tempo
         self._lock = threading.Lock()
         self._clients: dict[tuple[bool, bool], tuple[github.Auth.Auth, github.Github]] = {}
         self._quota = _Quota()
 
     def twin(self) -> Connection:
         """A second line of the same identity, for requests side by side. It keeps to the same rate limit."""
-        other = Connection(self._address, self._sign_in, self.patience)
+        other = Connection(self._address, self._sign_in, self.patience, self._tempo)
         other._quota = self._quota
         return other
 
@@ -96,7 +98,9 @@ class Connection:
         parameters: Mapping[str, str | int] | None = None,
         body: Mapping[str, Any] | None = None,
     ) -> tuple[Object, Any]:
-        """Headers and parsed JSON. Retried here where repeating it is safe, so not a POST."""
+        """Headers and parsed JSON. Retried here where repeating it is safe, so not a POST. Writes wait their turn."""
+        tempo = self._tempo if verb not in READING else None
+        self._await_turn(tempo)
         try:
             with self._lock, failures.translated(path):
                 found: tuple[Object, Any] = self._client().requester.requestJsonAndCheck(
@@ -106,9 +110,19 @@ class Connection:
             # A POST is not retried here, so one that failed says little.
             away = verb in IDEMPOTENT and not isinstance(error, failures.NotFound)
             self.patience.away = self.patience.away or away
+            if tempo and isinstance(error, failures.RateLimited):
+                tempo.close(self.patience.unsaid if error.seconds is None else error.seconds)
             raise
         self.patience.away = False
         return found
+
+    def _await_turn(self, tempo: pace.Pace | None) -> None:
+        if tempo is None:
+            return
+        seconds = tempo.take(longest=self.patience.limit)
+        if seconds is None:
+            raise failures.Later(tempo.pause())
+        self.patience.sleep(seconds)
 
     def query(self, graphql: str, variables: Mapping[str, Any] | None = None) -> Object:
         """One try; the whole answer, which has `data`, `errors` or both."""
@@ -180,7 +194,7 @@ def _client(auth: github.Auth.Auth, *, address: str, retry: github.GithubRetry, 
         timeout=timeout,
         user_agent="k8s-ee",
         retry=retry,
-        # Its pacing is for scripts that write by the hundred; a deploy writes four times.
+        # Its pacing is for each connection by itself, and knows no burst: see `pace`.
         seconds_between_requests=None,
         seconds_between_writes=None,
     )

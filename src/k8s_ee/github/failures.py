@@ -25,6 +25,10 @@ class RateLimited(errors.GitHubUnavailable):
         self.seconds = seconds
 
 
+class Later(RateLimited):
+    """Nothing was sent: it would have been more than GitHub wants to be written at a time."""
+
+
 class translated:  # noqa: N801 - reads as what it does: `with failures.translated(path)`
     """Turns what the libraries raise into our own errors."""
 

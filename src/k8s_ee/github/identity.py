@@ -28,6 +28,7 @@ class Token:
     """GITHUB_TOKEN, which sees the repository of its workflow; or a person's own, which sees what that person sees."""
 
     def __init__(self, given: settings.Settings) -> None:
+        self.remembered: dict[str, int] = {}
         self._given = given
         self._auth: github.Auth.Auth | None = None
 
@@ -49,13 +50,18 @@ class Token:
 
 
 class App:
-    """Its installations are listed once; an owner's token is made when it is first needed, and kept until it is old."""
+    """An owner's token is made when it is first needed, and kept until it is old.
+
+    Its installations are listed once, or not at all if all that are needed were `remembered` from another time.
+    """
 
     def __init__(self, app: settings.App, *, address: str, patience: connection.Patience) -> None:
         self._app = app
         self._api = rest.Api(connection.Connection(address, self._own, patience), repository="")
         self._lock = threading.Lock()
         self._signed: tuple[github.Auth.Auth, float] | None = None
+        self.remembered: dict[str, int] = {}
+        """Installations by key. One that is wrong gives no token, or one that does not see what it is needed for."""
         self._installations: dict[str, rest.Object] | None = None
         self._tokens: dict[str, tuple[github.Auth.Auth, datetime.datetime]] = {}
 
@@ -71,9 +77,23 @@ class App:
         with self._lock:
             auth, until = self._tokens.get(self.key(owner), (None, datetime.datetime.min.replace(tzinfo=datetime.UTC)))
             if auth is None or until - _RENEW_BEFORE < datetime.datetime.now(datetime.UTC):
-                auth, until = self._new(self._installation(owner))
+                auth, until = self._made(owner)
                 self._tokens[self.key(owner)] = (auth, until)
             return auth
+
+    def _made(self, owner: str) -> tuple[github.Auth.Auth, datetime.datetime]:
+        known = self.remembered.pop(self.key(owner), None)
+        if known is None or self._installations is not None:
+            known = self._installation(owner)
+        try:
+            made = self._new(known)
+        except (errors.Refused, failures.NotFound):
+            if self._installations is not None:
+                raise
+            known = self._installation(owner)  # It is another by now, or the list says what became of it.
+            made = self._new(known)
+        self.remembered[self.key(owner)] = known
+        return made
 
     def _installation(self, owner: str) -> int:
         if self._installations is None:

@@ -124,7 +124,7 @@ def _ask_one(line: connection.Connection, subjects: Sequence[Subject], *, deadli
     text, variables = _query(names, subjects)
     try:
         answer = line.read(text, variables, deadline=deadline)
-    except errors.K8sEEError as error:
+    except errors.ONE_OF_MANY as error:
         return dict.fromkeys(subjects, _unknown(error.message))
     refused = dict(_refused(answer, names.values()))
     return {one: _answer(one, answer.get("data"), alias=names[one.repository], refused=refused) for one in subjects}

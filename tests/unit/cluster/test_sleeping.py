@@ -245,3 +245,13 @@ def test_a_dry_run_asks_for_every_step_and_changes_nothing(
     before = replicas(kube)
     assert wake(kube, paper, observe()).asleep_since is None
     assert replicas(kube) == before
+
+
+def test_that_nobody_told_of_a_sleep_is_noted_with_it_and_forgotten_with_it(
+    kube: wire.Kube, api: cluster.Cluster, observe: Observe
+) -> None:
+    asleep = sleeping.sleep(api, observe(), NOW, untold="its room was needed")
+    assert (asleep.sleep_untold, len(kube.of("PATCH", f"{NS}/"))) == ("its room was needed", 2)
+    wake(kube, api, observe())
+    assert observe().sleep_untold == ""
+    assert sleeping.sleep(api, observe(), NOW + datetime.timedelta(hours=1)).sleep_untold == ""

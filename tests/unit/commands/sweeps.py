@@ -13,7 +13,9 @@ from typing import Any
 
 from k8s_ee import environment, outcome, runner, settings
 from k8s_ee import github as githubs
+from k8s_ee.cluster import notes
 from k8s_ee.commands import janitor, session
+from k8s_ee.github import pace
 from tests.unit.cluster import conftest
 from tests.wire import github
 from tests.wire import github_state as states
@@ -64,13 +66,15 @@ class World:
         self.shop.pulls[number] = states.Pull(number, head_sha="a" * 40, state=state, closed_at=closed_at)
         return wanted.namespace
 
-    def session(self, *, after: datetime.timedelta, dry_run: bool = False, **facts: Any) -> session.Session:
+    def session(
+        self, *, after: datetime.timedelta, dry_run: bool = False, timeout: float = 60, **facts: Any
+    ) -> session.Session:
         """`after` the creation of all environments."""
         connection = settings.Connection(kubeconfig=conftest.KUBECONFIG.format(url=self.url))
         given = settings.Settings(connection=connection, token="of the App", api_url=self.github.url, **facts)
         return session.Session(
             settings=given,
-            options=session.Options(platform_file=self.platform, dry_run=dry_run, timeout=60),
+            options=session.Options(platform_file=self.platform, dry_run=dry_run, timeout=timeout),
             runner=runner.Runner(given, stream=self.said),
             say=lambda _line: None,
             now=lambda: CREATED + after,
@@ -84,11 +88,18 @@ class World:
         dry_run: bool = False,
         metrics_file: pathlib.Path | None = None,
         pushgateway: str = "",
+        tempo: pace.Pace | None = None,
         **facts: Any,
     ) -> outcome.Outcome:
         ctx = self.session(after=after, dry_run=dry_run, **facts)
-        hub = githubs.GitHub(ctx.settings, pause=0.01, patience=0.1, timeout=1, unsaid=0.01)
+        hub = githubs.GitHub(ctx.settings, pause=0.01, patience=0.1, timeout=1, unsaid=0.01, tempo=tempo)
         return janitor.janitor(ctx, lease=lease, metrics_file=metrics_file, pushgateway=pushgateway, hub=hub)
+
+    @property
+    def notes(self) -> dict[str, str]:
+        """What is left for the next pass, by the name of its annotation."""
+        found = self.kube.objects.get((LEASES, notes.NAME), {"metadata": {}})
+        return dict(found["metadata"].get("annotations") or {})
 
     def annotation(self, name: str, key: str) -> str | None:
         found: str | None = self.kube.objects[(NS, name)]["metadata"]["annotations"].get(key)

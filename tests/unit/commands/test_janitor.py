@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from k8s_ee import environment, errors, report
+from k8s_ee.github import pace
 from tests.unit.commands import sweeps
 from tests.unit.commands.sweeps import CREATED, DAY, HOUR, text
 from tests.wire import github_faults as faults
@@ -404,3 +405,49 @@ def test_ends_that_can_not_be_watched_are_said_to_be_unknown_and_the_rest_is_rep
     assert result.failure is not None
     assert result.failure.exit_code == 4
     assert (result.data["summary"]["failed"], result.data["summary"]["kept"]) == (1, 1)
+
+
+def test_of_one_that_gave_way_to_another_repositorys_preview_its_pull_request_is_told(world: sweeps.World) -> None:
+    since = text(CREATED + HOUR)
+    name = world.put(7, asleep_since=since, sleep_untold=f"{since} its room was needed by another preview")
+    body = f"{report.marker(name)}\n### ready"
+    world.shop.comments[77] = states.Comment(77, 7, author="github-actions[bot]", body=body)
+    fault = faults.Fault(method="PATCH", path="/repos/.*", status=502, times=99)
+    world.github.faults.add(fault)
+    assert world.sweep(after=2 * HOUR).failure is None
+    assert world.comments == [body]
+    world.github.faults.clear()
+    world.sweep(after=3 * HOUR)
+    (comment,) = world.comments
+    assert "is asleep" in comment
+    assert "its room was needed by another preview" in comment
+    assert "k8s-ee wake" in comment
+    assert world.annotation(name, environment.SLEEP_UNTOLD) is None
+    before = len(world.github.log)
+    world.sweep(after=4 * HOUR)
+    assert {one["path"] for one in world.github.log[before:]} == {"/graphql"}
+
+
+def test_of_one_that_was_woken_before_nothing_is_told(world: sweeps.World) -> None:
+    world.put(7, sleep_untold=f"{text(CREATED)} its room was needed by another preview")
+    world.put(8, asleep_since=text(CREATED + HOUR), sleep_untold=f"{text(CREATED)} its room was needed")
+    world.sweep(after=2 * HOUR)
+    assert world.comments == []
+
+
+def test_a_sleep_that_could_not_be_told_is_told_by_the_next_pass(world: sweeps.World) -> None:
+    world.put(7)
+    world.github.faults.add(faults.Fault(path="/repos/.*", status=502, times=99))
+    assert world.sweep(after=13 * HOUR).data["summary"]["slept"] == 1
+    world.github.faults.clear()
+    world.sweep(after=14 * HOUR)
+    assert "nobody has used it since" in world.comments[0]
+
+
+def test_a_warning_that_github_has_no_time_for_has_not_failed(world: sweeps.World) -> None:
+    names = [world.put(number, asleep_since=text(CREATED)) for number in range(1, 7)]
+    for passes in (1, 2, 3):
+        result = world.sweep(after=7 * DAY, tempo=pace.Pace(burst=2, each=1000))
+        assert (result.failure, world.deletions) == (None, 0)
+        assert sum(world.annotation(name, environment.WARNED_AT) is not None for name in names) == 2 * passes
+    assert all(world.annotation(name, environment.WARNING_FAILURES) is None for name in names)

@@ -117,7 +117,10 @@ def test_a_finalizer_is_an_orphan_of_a_deployment_or_of_an_api() -> None:
     )
 
 
-@pytest.mark.parametrize("served_by", ["operators/a", "deployment/a", "apiservice/b.example.com", "pod/a/b", '""'])
+@pytest.mark.parametrize(
+    "served_by",
+    ["operators/a", "deployment/a", "apiservice/b.example.com", "apiservice/vault.example.com", "pod/a/b", '""'],
+)
 def test_what_serves_a_finalizer_can_be_looked_up(served_by: str) -> None:
     given = f"domain: a\nlifecycle:\n  orphanedFinalizers:\n    a.example.com/x: {served_by}\n"
-    assert "expected deployment/NAMESPACE/NAME or apiservice/NAME" in problems(given)[0].message
+    assert "expected deployment/NAMESPACE/NAME or apiservice/VERSION.GROUP" in problems(given)[0].message

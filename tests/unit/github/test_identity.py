@@ -216,3 +216,44 @@ def test_hurrying_reaches_every_repository(server: wire.Server, subjects: dict[s
     with pytest.raises(errors.GitHubUnavailable):
         there.upsert_comment(7, MARKER, MARKER)
     assert fault.times == 98
+
+
+def test_where_it_is_installed_is_asked_once_and_remembered(
+    server: wire.Server, subjects: dict[str, github.Subject]
+) -> None:
+    first = connect(server)
+    first.states(subjects.values())
+    assert first.installations == {"acme": 100, "globex": 101, "initech": 102}
+    again = connect(server)
+    again.remember(first.installations)
+    assert set(again.states(subjects.values()).values()) == {lifecycle.Open()}
+    assert (server.count("/app/installations"), again.installations) == (1, first.installations)
+
+
+def test_where_it_was_installed_anew_is_found_out(server: wire.Server, subjects: dict[str, github.Subject]) -> None:
+    connection = connect(server)
+    connection.remember({"acme": 77, "globex": 101})
+    assert set(connection.states(subjects.values()).values()) == {lifecycle.Open()}
+    assert connection.installations["acme"] == 100
+    assert server.count("/app/installations") == 1
+
+
+def test_where_it_is_not_installed_any_more_is_said_and_forgotten(
+    server: wire.Server, subjects: dict[str, github.Subject]
+) -> None:
+    server.state.apps[0].installations[0].suspended = True
+    del server.state.apps[0].installations[1]
+    connection = connect(server)
+    connection.remember({"acme": 100, "globex": 101, "initech": 102})
+    found = connection.states(subjects.values())
+    assert found[subjects["acme"]] == lifecycle.Unknown("the GitHub App is suspended for acme")
+    assert found[subjects["globex"]] == lifecycle.Unknown("the GitHub App is not installed for globex")
+    assert (found[subjects["initech"]], connection.installations) == (lifecycle.Open(), {"initech": 102})
+
+
+def test_the_installation_of_another_owner_sees_nothing(
+    server: wire.Server, subjects: dict[str, github.Subject]
+) -> None:
+    connection = connect(server)
+    connection.remember({"acme": 101})
+    assert isinstance(connection.states([subjects["acme"]])[subjects["acme"]], lifecycle.Unknown)

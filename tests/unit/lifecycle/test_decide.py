@@ -203,6 +203,17 @@ def test_traffic_counts_as_use_and_a_deadline_is_a_whole_second() -> None:
     assert lifecycle.hard_deadline(odd, POLICY) == HARD
 
 
+def test_nothing_counts_as_unused_while_its_traffic_is_not_known() -> None:
+    facts = lifecycle.Facts(observed(), OPEN, traffic_unknown="no answer")
+    kept = lifecycle.Decision("keep", "whether it is used can't be said: no answer", deadline=HARD)
+    assert lifecycle.decide(facts, POLICY, BORN + DAY) == lifecycle.decide(facts, POLICY, SOFT + DAY) == kept
+    assert lifecycle.decide(facts, POLICY, HARD - DAY).kind == "warn"
+    closed = dataclasses.replace(facts, pull_request=CLOSED)
+    assert lifecycle.decide(closed, POLICY, BORN).kind == "delete"
+    unknown = dataclasses.replace(facts, pull_request=UNKNOWN)
+    assert lifecycle.decide(unknown, POLICY, BORN).kind == "leave"
+
+
 def test_without_a_soft_deadline_only_age_counts() -> None:
     policy = dataclasses.replace(NO_SLEEP, soft_ttl=None)
     assert decide(OPEN, HARD - DAY - SECOND, policy) == lifecycle.Decision("keep", "in use", deadline=HARD)

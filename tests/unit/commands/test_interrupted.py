@@ -1,0 +1,70 @@
+"""A signal while GitHub or the cluster is asked for what may fail: it ends the run, and is no such failure."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from k8s_ee import __main__ as program
+from k8s_ee import environment, errors, outcome
+from k8s_ee import github as githubs
+from k8s_ee.commands import reporting, room, session
+from tests.unit.commands import sweeps
+from tests.unit.commands.test_janitor import world as world  # noqa: PLC0414 - the fixture
+
+Act = Callable[[session.Session, githubs.GitHub], object]
+FACTS: dict[str, Any] = {"repository": "acme/shop", "repository_id": 42, "number": 7}
+
+
+@pytest.fixture(autouse=True)
+def _handlers() -> Iterator[None]:
+    """Those of the program, for as long as a test."""
+    before = {number: signal.signal(number, program._interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def ended() -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+ASKING_GITHUB: dict[str, Act] = {
+    "begin": lambda ctx, _hub: reporting.begin(ctx, "up", phase="databases"),
+    "publish": lambda ctx, _hub: reporting.publish(ctx, outcome.Outcome("up", "ready", outputs={"namespace": "n"})),
+    "pull request": lambda _ctx, hub: hub.pull_request(7),
+    "states": lambda _ctx, hub: hub.states([githubs.Subject("acme/shop", 42, 7)]),
+    "own login": lambda _ctx, hub: hub._api.login(),
+}
+
+
+@pytest.mark.parametrize("act", ASKING_GITHUB.values(), ids=ASKING_GITHUB)
+def test_while_github_is_asked(world: sweeps.World, act: Act) -> None:
+    world.put(7)
+    ctx = world.session(after=sweeps.HOUR, **FACTS)
+    ctx.observed = environment.from_namespace(world.kube.objects[(sweeps.NS, "shop-pr-7")])
+    ctx.github = githubs.GitHub(ctx.settings, pause=0.01, patience=0.1, timeout=5)
+    handle = world.github.github.handle
+
+    def handled(request: object) -> object:
+        ended()
+        return handle(request)  # type: ignore[arg-type]
+
+    world.github.github.handle = handled  # type: ignore[method-assign,assignment]
+    with pytest.raises(errors.Interrupted):
+        act(ctx, ctx.github)
+
+
+def test_while_a_place_is_given_back(world: sweeps.World) -> None:
+    world.platform.write_text("domain: preview.test\ncapacity: {environments: 1}\n")
+    ctx = world.session(after=sweeps.HOUR, **FACTS, head_sha="a" * 40)
+    ctx.environment = environment.Environment(
+        project=environment.ProjectId("shop"), number=7, repository="acme/shop", repository_id=42, domain="preview.test"
+    )
+    world.kube.meanwhile("GET", sweeps.LEASES, ended)
+    with pytest.raises(errors.Interrupted):
+        room.leave(ctx)
