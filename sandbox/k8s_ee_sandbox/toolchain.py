@@ -161,6 +161,7 @@ _GO_TOOLS = (
     GoTool("crane", "github.com/google/go-containerregistry/cmd/crane", "0.22.1"),
     GoTool("kwok", "sigs.k8s.io/kwok/cmd/kwok", "0.8.0"),
     GoTool("helm3", "helm.sh/helm/v3/cmd/helm", "3.22.0"),
+    GoTool("versitygw", "github.com/versity/versitygw/cmd/versitygw", "1.8.0", flags=("-X main.Version=v1.8.0",)),
 )
 
 RECIPES = (
