@@ -78,7 +78,7 @@ def test_what_the_plan_sets_is_all_the_charts_know() -> None:
 @pytest.mark.parametrize("chart", INSTALLABLE)
 def test_by_hand_a_chart_says_which_secret_it_needs(chart: str) -> None:
     values = {"image": "x@sha256:1"}
-    ping = {"name": "postgresql", "image": "x", "runAsUser": 999, "ping": ["true"], "auth": {}}
+    ping = {"name": "postgresql", "image": "x", "runAsUser": 999, "ready": "true", "auth": {}}
     given = values | ({"databases": [ping]} if chart == "app" else {})
     done = helm("template", chart, str(CHARTS / chart), "--values", "-", stdin=json.dumps(given))
     assert done.returncode != 0

@@ -71,7 +71,7 @@ _ELSEWHERE = {
     "ttl": "not supported yet",
     "sleep": "not supported yet",
     "skip": "not supported yet",
-    "external": "not supported yet",
+    "external": "`databases.postgresql.external` names the Secret of a database that is there already",
     "seed": "not supported yet; `bootstrap` runs SQL on the empty database",
 }
 

@@ -44,8 +44,9 @@ def summary(target: environment.Environment, config: model.Config, platform: mod
         "app": {"port": config.app.port, "replicas": config.app.replicas, "migrate": bool(config.app.migrate)},
         "databases": [
             {"engine": one.engine, "image": engines.image(ENGINES[one.engine], one, platform), "storage": one.storage}
-            for one in config.databases
-        ],
+            for one in config.deployed
+        ]
+        + [{"engine": one.engine, "external": one.external} for one in config.external],
         "policies": policies,
         "quota": quota.hard(config),
     }

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from k8s_ee import environment
+from k8s_ee import environment, resources
 from k8s_ee.config import model
 from k8s_ee.plan import components
 
@@ -15,8 +16,9 @@ from k8s_ee.plan import components
 class Engine:
     """`env` gives the variables an app connects with, from a password that is safe in a URL; `password` names its own.
 
-    `ping` is a query by the app's own user, run in `user`'s name in the database's own image, told by those variables
-    where to go. `default_image` is taken for `default_version`, `image` with the version for every other.
+    `user` is the number of the user in the image. `default_image` is taken for `default_version`, `image` with the
+    version for every other. What else differs from engine to engine is in the chart, in scripts with one interface:
+    see docs/databases/engines.md.
     """
 
     name: str
@@ -26,7 +28,6 @@ class Engine:
     image: str
     port: int
     user: int
-    ping: tuple[str, ...]
     resources: model.Resources
     env: Callable[[str], Mapping[str, str]]
     password: str
@@ -40,6 +41,12 @@ class Engine:
     def claim(self) -> str:
         """The PersistentVolumeClaim that the chart's StatefulSet makes."""
         return f"data-{self.name}-0"
+
+    @functools.cached_property
+    def ready(self) -> str:
+        """The text of the script that ends well once the database answers the app's own user."""
+        path = resources.directory("charts") / self.chart / "files" / "ready.sh"
+        return path.read_text(encoding="utf-8")
 
 
 WAITING = model.Resources(
@@ -72,7 +79,6 @@ ENGINES: Mapping[str, Engine] = {
             image="docker.io/library/postgres:{version}",
             port=5432,
             user=999,
-            ping=("env", "PGCONNECT_TIMEOUT=2", "psql", "--no-psqlrc", "--quiet", "--command", "select 1"),
             resources=model.Resources(
                 requests=model.Quantities(cpu="100m", memory="256Mi"),
                 limits=model.Quantities(cpu="1", memory="512Mi"),

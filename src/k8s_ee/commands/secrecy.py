@@ -1,0 +1,22 @@
+"""What is in the Secrets of databases never shows in anything we print."""
+
+from __future__ import annotations
+
+import base64
+import urllib.parse
+from collections.abc import Mapping
+from typing import Any
+
+from k8s_ee import plan
+from k8s_ee.commands import session
+
+
+def decoded(secret: Mapping[str, Any]) -> dict[str, str]:
+    return {key: base64.b64decode(value).decode() for key, value in (secret.get("data") or {}).items()}
+
+
+def hide(ctx: session.Session, engine: plan.Engine, values: Mapping[str, str]) -> None:
+    """The password and whatever contains it; a port or a user name would star out half of every log."""
+    password = values.get(engine.password, "")
+    forms = {password, urllib.parse.quote(password, safe="")}
+    ctx.hide(*(value for value in values.values() if password and any(form in value for form in forms)))
