@@ -147,6 +147,8 @@ def _make_pause(workshop: artifacts_recipe.Workshop) -> None:
 RECIPES = (
     _debian("base"),
     _debian("postgresql"),
+    _debian("mariadb"),
+    _debian("valkey"),
     _debian("minio", programs=("versitygw",)),
     artifacts_recipe.Recipe(
         name="image-kube",
