@@ -6,6 +6,7 @@ One database: ConfigMap of its scripts, Service, and StatefulSet with a volume. 
   mount      where its volume is in its own image
   keys       keys of the Secret that it needs, in words
   bootstrap  what the file of the value `bootstrap` is called, for engines that have one
+  itself     whether it looks itself up by the Service's name: then it finds itself before the Service does
   stop       command that stops it at once instead of waiting for clients; none = its image's stop signal
 */}}
 {{- define "k8s-ee-lib.database" -}}
@@ -80,6 +81,9 @@ spec:
         # Each start would otherwise open the data to the group, file by file.
         fsGroupChangePolicy: OnRootMismatch
       terminationGracePeriodSeconds: 60
+      {{- if .itself }}
+      hostAliases: [{ip: 127.0.0.1, hostnames: [{{ $name }}]}]
+      {{- end }}
       containers:
         - name: {{ $name }}
           image: {{ $values.image }}

@@ -16,7 +16,14 @@ def decoded(secret: Mapping[str, Any]) -> dict[str, str]:
 
 
 def hide(ctx: session.Session, engine: plan.Engine, values: Mapping[str, str]) -> None:
-    """The password and whatever contains it; a port or a user name would star out half of every log."""
-    password = values.get(engine.password, "")
-    forms = {password, urllib.parse.quote(password, safe="")}
-    ctx.hide(*(value for value in values.values() if password and any(form in value for form in forms)))
+    """Passwords and whatever contains one; a port or a user name would star out half of every log."""
+    passwords = {values.get(engine.password, ""), *(_in_url(value) for value in values.values())} - {""}
+    forms = passwords | {urllib.parse.quote(one, safe="") for one in passwords}
+    ctx.hide(*passwords, *(value for value in values.values() if any(form in value for form in forms)))
+
+
+def _in_url(value: str) -> str:
+    try:
+        return urllib.parse.unquote(urllib.parse.urlsplit(value).password or "")
+    except ValueError:
+        return ""
