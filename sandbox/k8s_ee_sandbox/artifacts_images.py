@@ -74,7 +74,11 @@ def _finish(workshop: artifacts_recipe.Workshop, *, root: pathlib.Path, recipe: 
     (root / "etc/nsswitch.conf").write_text("passwd: files\ngroup: files\nhosts: files dns\n")
     for program, place in recipe.get("programs", {}).items():
         (root / place).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(workshop.needs[program], root / place)
+        made = workshop.needs[program]
+        if made.is_dir():
+            shutil.copytree(made, root / place, dirs_exist_ok=True)
+        else:
+            shutil.copy2(made, root / place)
     for folder, uid in recipe["folders"].items():
         (root / folder).mkdir(parents=True, exist_ok=True)
         os.chown(root / folder, uid, uid)
@@ -150,6 +154,7 @@ RECIPES = (
     _debian("mariadb"),
     _debian("valkey"),
     _debian("minio", programs=("versitygw",)),
+    _debian("mongodb", programs=("mongodb",)),
     artifacts_recipe.Recipe(
         name="image-kube",
         what="image",

@@ -34,4 +34,4 @@ def _make(workshop: artifacts_recipe.Workshop, *, image: str) -> None:
     )
 
 
-RECIPES = tuple(_tree(name) for name in ("base", "postgresql", "mariadb", "valkey", "minio"))
+RECIPES = tuple(_tree(name) for name in ("base", "postgresql", "mariadb", "valkey", "minio", "mongodb"))
