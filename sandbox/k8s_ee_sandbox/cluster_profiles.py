@@ -20,7 +20,7 @@ _POD_PROGRAMS = {
 
 _POLICY_PROGRAMS = {"clang-19": "clang-19", node_cilium.LOOPBACK: "containernetworking-plugins"}
 
-IMAGES = ("base", "postgresql")  # in the registry of every sandbox that runs pods
+IMAGES = ("base", "postgresql", "mariadb", "valkey")  # in the registry of every sandbox that runs pods
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import json
 import pathlib
 from collections.abc import Iterator
 from typing import Any
@@ -45,9 +46,10 @@ NOT_PLANNED = {
 
 @pytest.mark.parametrize("key", sorted(set(PLATFORM_CHANGES) - set(NOT_PLANNED)))
 def test_every_key_of_the_platform_changes_some_manifest_or_decision(key: str) -> None:
-    database = '{"external": {"secretName": "x"}}' if key.startswith("externalDatabases") else '{"storage": "15Gi"}'
+    database = {"external": {"secretName": "x"}} if key.startswith("externalDatabases") else {"storage": "15Gi"}
+    databases = json.dumps(dict.fromkeys(plan.ENGINES, database))
     wanted = config.load(
-        f'{{"projectId": "a", "databases": {{"postgresql": {database}}},'
+        f'{{"projectId": "a", "databases": {databases},'
         '"metrics": {"enabled": true},'
         '"image": {"repository": "ghcr.io/acme/shop"}, "resources": {"limits": {"cpu": "3", "memory": "5Gi"}},'
         '"ingress": {"annotations": {"nginx.ingress.kubernetes.io/proxy-body-size": "1m"}}}',
