@@ -37,7 +37,7 @@ class Server:
         for key, value in self.engine.env(PASSWORD).items():
             (self.credentials / key).write_text(str(self.port) if key.endswith("PORT") else value)
         self.env = {
-            "PATH": "/usr/lib/postgresql/17/bin:/usr/bin:/usr/sbin",
+            "PATH": "/usr/lib/postgresql/17/bin:/usr/local/bin:/usr/bin:/usr/sbin",
             "LANG": "C.UTF-8",
             "VOLUME": str(self.volume),
             "CREDENTIALS": str(self.credentials),

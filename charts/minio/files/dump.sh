@@ -6,4 +6,4 @@ newline='
 '
 [ -z "$(find data -name "*$newline*")" ] || { echo "k8s-ee: an object has a line break in its name" >&2; exit 1; }
 # Uploads that are not finished yet are in .sgwtmp.
-find data meta versions ! -path '*/.sgwtmp*' \( -type f -o -type d -empty \) | LC_ALL=C sort | tar -c -f - -T -
+find data meta versions -mindepth 2 ! -path '*/.sgwtmp*' \( -type f -o -type d -empty \) | LC_ALL=C sort | tar -c -f - -T -

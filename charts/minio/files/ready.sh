@@ -49,10 +49,11 @@ login() {
     access=$(cat "$CREDENTIALS/S3_ACCESS_KEY") secret=$(cat "$CREDENTIALS/S3_SECRET_KEY")
     bucket=$(cat "$CREDENTIALS/S3_BUCKET") endpoint=$(cat "$CREDENTIALS/S3_ENDPOINT")
     region=$(cat "$CREDENTIALS/S3_REGION" 2>/dev/null || echo us-east-1)
+    port=$(cat "$CREDENTIALS/MINIO_PORT" 2>/dev/null || echo 9000)
     case ${HOST:-} in
         '') ;;
-        *:*) endpoint=http://[$HOST]:9000 ;;
-        *) endpoint=http://$HOST:9000 ;;
+        *:*) endpoint=http://[$HOST]:$port ;;
+        *) endpoint=http://$HOST:$port ;;
     esac
     endpoint=${endpoint%/} host=${endpoint#*://}
 }

@@ -41,5 +41,7 @@ mkdir -p meta versions "data/$(cat "$CREDENTIALS/S3_BUCKET")"
 # The administrator is somebody nobody knows. The app's secret is read anew for each request: it may be changed.
 ROOT_ACCESS_KEY_ID=$(random) ROOT_SECRET_ACCESS_KEY=$(random)
 export ROOT_ACCESS_KEY_ID ROOT_SECRET_ACCESS_KEY
-exec versitygw --port :9000 --keep-alive --quiet --iam-dir "$VOLUME/access" --iam-cache-disable \
-    posix --sidecar "$VOLUME/meta" --versioning-dir "$VOLUME/versions" "$VOLUME/data"
+port=$(cat "$CREDENTIALS/MINIO_PORT" 2>/dev/null || echo 9000)
+# Its locks are for more than one server on the same files, and would be as many files as there are objects.
+exec versitygw --port ":$port" --keep-alive --quiet --iam-dir "$VOLUME/access" --iam-cache-disable \
+    posix --sidecar "$VOLUME/meta" --versioning-dir "$VOLUME/versions" --disable-object-lock-file "$VOLUME/data"
