@@ -14,7 +14,7 @@ from k8s_ee_sandbox import cluster, errors
 
 OWNER_ID = 77
 PULL_SECRET = "sandbox-registry"  # noqa: S105 - the name of a Secret
-_ENGINES = {"postgresql": "postgresql", "mariadb": "mariadb", "redis": "valkey"}
+_ENGINES = {one: one for one in ("postgresql", "mariadb", "mongodb", "minio")} | {"redis": "valkey"}
 _NAMESPACE = "k8s-ee-system"
 _IDENTITY = "k8s-ee-ci"
 _TOKEN_LIFE = "24h"  # noqa: S105 - a duration
