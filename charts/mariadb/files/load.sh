@@ -3,9 +3,9 @@
 # back tables it made: what was read before an error is wiped again.
 set -eu
 for file in "$CREDENTIALS"/MYSQL_*; do export "${file##*/}=$(cat "$file")"; done
-export MYSQL_PWD="$MYSQL_PASSWORD"
+export MYSQL_PWD="$MYSQL_PASSWORD" MYSQL_TCP_PORT="${MYSQL_PORT:-3306}"
 ask() {
-    mariadb --no-defaults --host="${HOST:-$MYSQL_HOST}" --port="${MYSQL_PORT:-3306}" --user="$MYSQL_USER" \
+    mariadb --no-defaults --skip-ssl-verify-server-cert --host="${HOST:-$MYSQL_HOST}" --user="$MYSQL_USER" \
         --skip-column-names --batch "$@" "$MYSQL_DATABASE"
 }
 present=$(ask --execute='SELECT (SELECT count(*) FROM information_schema.tables WHERE table_schema = database())

@@ -5,12 +5,12 @@ set -eu
 trap 'exit 143' TERM
 end=$(($(date +%s) + ${1:-0}))
 for file in "$CREDENTIALS"/MYSQL_*; do export "${file##*/}=$(cat "$file")"; done
-export MYSQL_PWD="$MYSQL_PASSWORD"
+export MYSQL_PWD="$MYSQL_PASSWORD" MYSQL_TCP_PORT="${MYSQL_PORT:-3306}"
 
 answers() {
     # While the database is being prepared there is nothing to ask, and asking would take time from it.
     [ -z "${VOLUME:-}" ] || [ -s "$VOLUME/mysql/mariadb.pid" ] || { echo "it is still being prepared"; return 1; }
-    { mariadb --no-defaults --host="${HOST:-$MYSQL_HOST}" --port="${MYSQL_PORT:-3306}" --user="$MYSQL_USER" \
+    { mariadb --no-defaults --skip-ssl-verify-server-cert --host="${HOST:-$MYSQL_HOST}" --user="$MYSQL_USER" \
         --connect-timeout=3 --execute='select 1' "$MYSQL_DATABASE" >/dev/null; } 2>&1
 }
 

@@ -45,7 +45,8 @@ create() {
         fail "MYSQL_USER, MYSQL_DATABASE and MYSQL_PASSWORD must not contain a line break"
     login >"$sockets/login.sql"
     mariadb-install-db --no-defaults --force --datadir="$init" --tmpdir="$VOLUME/tmp" --skip-name-resolve \
-        --skip-test-db --auth-root-authentication-method=socket --extra-file="$sockets/login.sql" >"$sockets/init.log" 2>&1 ||
+        --skip-test-db --auth-root-authentication-method=socket --extra-file="$sockets/login.sql" \
+        >"$sockets/init.log" 2>&1 ||
         fail "the app's user and database can't be made"
     # Left to itself, the server makes a new key of 4096 bits at each start, which takes seconds.
     openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 3650 -subj /CN=mariadb \

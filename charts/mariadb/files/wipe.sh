@@ -2,9 +2,9 @@
 # Empties the app's database. Its other connections end: one that holds a lock would hold this up.
 set -eu
 for file in "$CREDENTIALS"/MYSQL_*; do export "${file##*/}=$(cat "$file")"; done
-export MYSQL_PWD="$MYSQL_PASSWORD"
+export MYSQL_PWD="$MYSQL_PASSWORD" MYSQL_TCP_PORT="${MYSQL_PORT:-3306}"
 ask() {
-    mariadb --no-defaults --host="${HOST:-$MYSQL_HOST}" --port="${MYSQL_PORT:-3306}" --user="$MYSQL_USER" "$@"
+    mariadb --no-defaults --skip-ssl-verify-server-cert --host="${HOST:-$MYSQL_HOST}" --user="$MYSQL_USER" "$@"
 }
 others="SELECT concat('KILL ', id, ';') FROM information_schema.processlist
     WHERE user = substring_index(current_user(), '@', 1) AND id <> connection_id()"

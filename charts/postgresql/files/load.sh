@@ -7,4 +7,5 @@ present=$(psql --no-psqlrc --tuples-only --no-align --command "
     SELECT count(*) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'")
 [ "$present" -eq 0 ] || { echo "k8s-ee: the database is not empty" >&2; exit 3; }
-exec psql --no-psqlrc --quiet --output /dev/null --set ON_ERROR_STOP=1 --single-transaction --file -
+psql --no-psqlrc --quiet --output /dev/null --set ON_ERROR_STOP=1 --single-transaction --file - ||
+    exit 1

@@ -24,6 +24,7 @@ check_versions() {
 }
 
 prepare() {
+    echo "k8s-ee: preparing an empty database" >&2
     rm -rf "$data.init"
     mkdir "$data.init"
     hash=$(printf %s "$(cat "$CREDENTIALS/REDIS_PASSWORD")" | sha256sum)
@@ -34,7 +35,7 @@ prepare() {
     sync "$VOLUME"
 }
 
-# Writes are refused before the node kills the whole of it; what is left is for connections and for writing the file anew.
+# Writes are refused before the node kills the whole of it: what is left is for connections, and to rewrite the file.
 memory() {
     limit=$(cat /sys/fs/cgroup/memory.max 2>/dev/null || echo max)
     case $limit in max) echo 0 ;; *) echo $((limit * 6 / 10)) ;; esac
