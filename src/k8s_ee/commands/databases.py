@@ -11,7 +11,7 @@ from typing import Any
 
 from k8s_ee import errors, helm, outcome, plan
 from k8s_ee.cluster import namespaces, pool, waiting
-from k8s_ee.commands import admission, external, secrecy, session
+from k8s_ee.commands import admission, external, secrecy, session, volumes
 from k8s_ee.config import model
 
 Manifest = dict[str, Any]
@@ -102,13 +102,15 @@ def _apply_one(ctx: session.Session, database: model.Database, manifests: tuple[
     secret, claim, running = pool.side_by_side(
         [functools.partial(ctx.cluster.get, kind, name, namespace) for kind, name in kinds.items()]
     )
-    note = plan.check_data(ctx.config, database, ctx.target(), claim=claim, running=running)
-    ctx.notes += [note] if note else []
+    plan.check_data(ctx.config, database, ctx.target(), claim=claim, running=running)
+    grows = volumes.grow(ctx, database, claim)
     _provide_credentials(ctx, engine, secret, has_data=claim is not None)
     manager = plan.manager(engine.name)
     ctx.cluster.apply(manifests, manager=manager, namespace=namespace)
     if not ctx.fresh:
         ctx.cluster.prune(namespace, engine.name, manager, keep=names(manifests))
+    if grows:
+        volumes.wait(ctx, database)
 
 
 def _provide_credentials(
@@ -131,8 +133,11 @@ def _provide_credentials(
 
 def _retire(ctx: session.Session, engine: plan.Engine) -> None:
     namespace = ctx.target().namespace
+    claim = ctx.cluster.get("PersistentVolumeClaim", engine.claim, namespace)
+    if claim:
+        volumes.remember(ctx, engine)
     ctx.cluster.prune(namespace, engine.name, plan.manager(engine.name), keep=set())
-    if ctx.cluster.get("PersistentVolumeClaim", engine.claim, namespace):
+    if claim:
         ctx.notes.append(f"{engine.name} is not in the config any more: its volume and password are kept")
 
 

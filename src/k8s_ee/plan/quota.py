@@ -82,6 +82,22 @@ def widened(wanted: components.Manifest, present: Mapping[str, Any]) -> componen
     return {**wanted, "spec": {"hard": larger}}
 
 
+def holding(
+    wanted: components.Manifest, config: model.Config, claims: Iterable[Mapping[str, Any]]
+) -> components.Manifest:
+    """The quota with the volumes of databases that are not deployed any more: they stay, and count."""
+    deployed = {engines.ENGINES[one.engine].claim for one in config.deployed}
+    kept = [
+        one["spec"]["resources"]["requests"]["storage"] for one in claims if one["metadata"]["name"] not in deployed
+    ]
+    hard = wanted["spec"]["hard"]
+    larger = {
+        "persistentvolumeclaims": str(int(hard["persistentvolumeclaims"]) + len(kept)),
+        "requests.storage": quantities.memory(_sum((1, size) for size in (hard["requests.storage"], *kept))),
+    }
+    return {**wanted, "spec": {"hard": {**hard, **larger}}}
+
+
 def limit_range(target: environment.Environment, config: model.Config, platform: model.Platform) -> components.Manifest:
     """Defaults for a container that says nothing (a debug container), and the most one may say."""
     asked = [share.resources.limits for share in shares(config)]
