@@ -4,4 +4,4 @@ set -eu
 # shellcheck source=ready.sh
 . "${0%/*}/ready.sh"
 login
-mongodump --config "$config" --quiet --archive --numParallelCollections 1
+quietly mongodump --config "$config" --archive --numParallelCollections 1

@@ -7,4 +7,4 @@ login
 export HOME=/tmp
 found=$(mongosh --nodb --norc --quiet --file "${0%/*}/count.js")
 [ "$found" -eq 0 ] || { echo "k8s-ee: the database is not empty" >&2; exit 3; }
-mongorestore --config "$config" --quiet --archive --stopOnError
+quietly mongorestore --config "$config" --archive --stopOnError

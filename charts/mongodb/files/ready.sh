@@ -26,7 +26,14 @@ login() {
 answers() {
     # While the database is being prepared there is nothing to ask, and asking would take time from it.
     [ -z "${VOLUME:-}" ] || [ -d "$VOLUME/mongod" ] || { echo "it is still being prepared"; return 1; }
-    mongoexport --config "$config" --quiet --collection k8s-ee --limit 1 2>&1
+    quietly mongoexport --config "$config" --collection k8s-ee --limit 1 2>&1 >/dev/null
+}
+
+# MongoDB's tools talk a lot, and name the password where they can't connect.
+quietly() {
+    said=$(mktemp)
+    "$@" 2>"$said" || { code=$?; sed 's#//[^/@]*@#//***@#g' "$said" >&2; rm "$said"; return "$code"; }
+    rm "$said"
 }
 
 # Other scripts read this one for its functions.
