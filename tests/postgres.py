@@ -42,11 +42,11 @@ class Database:
             "PATH": "/usr/lib/postgresql/17/bin:/usr/bin:/usr/sbin",
             "LANG": "C.UTF-8",
             "PGPORT": str(port),
-            "PGDATA": str(self.volume / "pgdata"),
+            "VOLUME": str(self.volume),
             "CREDENTIALS": str(folder / "credentials"),
             "SCRIPTS": str(self.scripts),
             "SOCKETS": str(folder / "sockets"),
-            "POD_IP": "127.0.0.1",
+            "HOST": "127.0.0.1",
         }
         for path in (folder, *folder.rglob("*")):
             os.chown(path, POSTGRES, POSTGRES)

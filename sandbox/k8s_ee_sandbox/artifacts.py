@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from k8s_ee_sandbox import (
     artifacts_cilium,
     artifacts_images,
+    artifacts_mongodb,
     artifacts_recipe,
     artifacts_trees,
     cache,
@@ -28,7 +29,7 @@ from k8s_ee_sandbox import progress as progress_lines
 
 _KEPT_SECONDS = 14 * 24 * 3600
 
-_MODULES = (toolchain, artifacts_images, artifacts_trees, artifacts_cilium)
+_MODULES = (toolchain, artifacts_images, artifacts_mongodb, artifacts_trees, artifacts_cilium)
 RECIPES = {recipe.name: recipe for module in _MODULES for recipe in module.RECIPES}
 
 

@@ -37,13 +37,15 @@ def _recipe_file(name: str) -> pathlib.Path:
     return sources.path("images") / f"{name}.yaml"
 
 
-def _debian(name: str) -> artifacts_recipe.Recipe:
+def _debian(name: str, *, programs: tuple[str, ...] = ()) -> artifacts_recipe.Recipe:
+    """`programs` are artefacts, which the recipe's file puts into place."""
     return artifacts_recipe.Recipe(
         name=f"image-{name}",
         what="Debian packages",
         make=lambda workshop: _make_debian(workshop, name=name),
         inputs=lambda: {"code": _code(), "recipe": _recipe_file(name).read_text()},
         result=f"{name}.tar",
+        needs=programs,
         packages=_HOST_PACKAGES,
         lane="debian",
     )
@@ -70,9 +72,18 @@ def _finish(workshop: artifacts_recipe.Workshop, *, root: pathlib.Path, recipe: 
     _write_accounts(root, users=recipe["users"])
     _write_certificates(root)
     (root / "etc/nsswitch.conf").write_text("passwd: files\ngroup: files\nhosts: files dns\n")
+    for program, place in recipe.get("programs", {}).items():
+        (root / place).parent.mkdir(parents=True, exist_ok=True)
+        made = workshop.needs[program]
+        if made.is_dir():
+            shutil.copytree(made, root / place, dirs_exist_ok=True)
+        else:
+            shutil.copy2(made, root / place)
     for folder, uid in recipe["folders"].items():
         (root / folder).mkdir(parents=True, exist_ok=True)
         os.chown(root / folder, uid, uid)
+    for command in recipe.get("commands", ()):
+        _run_inside(workshop, root, *command)
     _run_inside(workshop, root, "ldconfig")
     shutil.rmtree(root / "var/cache/ldconfig")  # its notes of inode numbers would give every build a digest of its own
     if recipe.get("compile"):
@@ -140,6 +151,10 @@ def _make_pause(workshop: artifacts_recipe.Workshop) -> None:
 RECIPES = (
     _debian("base"),
     _debian("postgresql"),
+    _debian("mariadb"),
+    _debian("valkey"),
+    _debian("minio", programs=("versitygw",)),
+    _debian("mongodb", programs=("mongodb",)),
     artifacts_recipe.Recipe(
         name="image-kube",
         what="image",

@@ -34,4 +34,4 @@ def _make(workshop: artifacts_recipe.Workshop, *, image: str) -> None:
     )
 
 
-RECIPES = (_tree("base"), _tree("postgresql"))
+RECIPES = tuple(_tree(name) for name in ("base", "postgresql", "mariadb", "valkey", "minio", "mongodb"))

@@ -20,7 +20,8 @@ _POD_PROGRAMS = {
 
 _POLICY_PROGRAMS = {"clang-19": "clang-19", node_cilium.LOOPBACK: "containernetworking-plugins"}
 
-IMAGES = ("base", "postgresql")  # in the registry of every sandbox that runs pods
+# In the registry of every sandbox that runs pods.
+IMAGES = ("base", "postgresql", "mariadb", "valkey", "mongodb", "minio")
 
 
 @dataclasses.dataclass(frozen=True)

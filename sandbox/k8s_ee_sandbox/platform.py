@@ -14,6 +14,7 @@ from k8s_ee_sandbox import cluster, errors
 
 OWNER_ID = 77
 PULL_SECRET = "sandbox-registry"  # noqa: S105 - the name of a Secret
+_ENGINES = {one: one for one in ("postgresql", "mariadb", "mongodb", "minio")} | {"redis": "valkey"}
 _NAMESPACE = "k8s-ee-system"
 _IDENTITY = "k8s-ee-ci"
 _TOKEN_LIFE = "24h"  # noqa: S105 - a duration
@@ -51,7 +52,7 @@ def settings(sandbox: cluster.Sandbox) -> dict[str, Any]:
         },
         "registries": [sandbox.registry],
         "imagePullSecrets": [PULL_SECRET],
-        "engineImages": {"postgresql": sandbox.images["postgresql"]},
+        "engineImages": {engine: sandbox.images[name] for engine, name in _ENGINES.items()},
         "allowed": {"ownerIds": [OWNER_ID]},
     }
 

@@ -179,6 +179,7 @@ _GO_TOOLS = (
     # Without the discovery of targets in two dozen clouds.
     GoTool("promtool", "github.com/prometheus/prometheus/cmd/promtool", "0.316.0", tags="remove_all_sd"),
     GoTool("helm3", "helm.sh/helm/v3/cmd/helm", "3.22.0"),
+    GoTool("versitygw", "github.com/versity/versitygw/cmd/versitygw", "1.8.0", flags=("-X main.Version=v1.8.0",)),
 )
 
 RECIPES = (

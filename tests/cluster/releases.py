@@ -11,6 +11,8 @@ from tests import world
 
 Edit = Callable[[pathlib.Path], None]
 
+DATABASE = "postgresql/charts/k8s-ee-lib/templates/_database.tpl"
+
 _EXTRA = """apiVersion: v1
 kind: {kind}
 metadata:
@@ -31,7 +33,7 @@ def renamed(charts: pathlib.Path) -> None:
     """Both charts call their ConfigMap something else, and the migration Job, too."""
     _replace(charts / "app/templates/_app.tpl", '"app-env"', '"app-environment"')
     _replace(charts / "app/templates/job.yaml", '"migrate-%s', '"schema-%s')
-    _replace(charts / "postgresql/templates/_postgresql.tpl", '(dict "name" "postgresql"', '(dict "name" "pg-scripts"')
+    _replace(charts / DATABASE, '"name" $name "content"', '"name" "db-scripts" "content"')
 
 
 def grown(charts: pathlib.Path) -> None:
@@ -46,7 +48,7 @@ def grown(charts: pathlib.Path) -> None:
 def immovable(charts: pathlib.Path) -> None:
     """Fields that can't be changed in place are other ones: a Deployment's selector, a StatefulSet's Service name."""
     _replace(charts / "app/templates/deployment.yaml", "matchLabels:\n", "matchLabels:\n      k8s-ee/project: robust\n")
-    _replace(charts / "postgresql/templates/statefulset.yaml", "serviceName: postgresql", "serviceName: other")
+    _replace(charts / DATABASE, "serviceName: {{ $name }}", "serviceName: other")
 
 
 EDITS: tuple[Edit, ...] = (renamed, grown, immovable)

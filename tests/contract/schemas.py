@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+from k8s_ee import plan
 from k8s_ee.config import checking
 
 EDITOR_ONLY = "$schema"
@@ -56,7 +57,7 @@ class Change(NamedTuple):
 _CONTEXT: dict[str, Any] = {
     "metrics": {"metrics": {"enabled": True}},
     "app.metricsPath": {"metrics": {"enabled": True}},
-    "databases.postgresql.": {"databases": {"postgresql": {}}},
+    **{f"databases.{engine}.": {"databases": {engine: {}}} for engine in plan.ENGINES},
     "envFrom.0.secretRef": {"envFrom": [{"secretRef": {"name": "other"}}]},
     "envFrom.0.configMapRef": {"envFrom": [{"configMapRef": {"name": "other"}}]},
     "resources.requests.": {"resources": {"limits": {"cpu": "2", "memory": "2Gi"}}},

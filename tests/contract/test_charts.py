@@ -48,15 +48,15 @@ def helm(*arguments: str, major: str = "helm", stdin: str = "") -> subprocess.Co
 @pytest.mark.parametrize("major", ["helm", "helm3"])
 @pytest.mark.parametrize("chart", INSTALLABLE)
 def test_helm_lint_is_clean(chart: str, major: str) -> None:
-    part = facts.app(facts.FULL) if chart == "app" else _database()
+    part = facts.app(facts.FULL) if chart == "app" else _database(chart)
     done = helm("lint", "--strict", str(CHARTS / chart), "--values", "-", major=major, stdin=json.dumps(part.values))
     assert done.returncode == 0, done.stdout
     assert "[WARNING]" not in done.stdout
     assert "[ERROR]" not in done.stdout
 
 
-def _database() -> Any:
-    return plan.database(facts.TARGET, facts.POSTGRESQL, facts.PLATFORM, secret="postgresql-credentials-v1")
+def _database(engine: str) -> Any:
+    return plan.database(facts.TARGET, model.Database(engine), facts.PLATFORM, secret=plan.ENGINES[engine].secret)
 
 
 @pytest.mark.parametrize("chart", INSTALLABLE)
@@ -65,11 +65,12 @@ def test_every_value_has_a_schema_and_every_default_is_valid(chart: str) -> None
     values = yaml.safe_load((CHARTS / chart / "values.yaml").read_text())
     assert schema["additionalProperties"] is False
     assert values.keys() <= schema["properties"].keys()
+    assert chart == "app" or values.keys() >= schema["properties"].keys() - {"global", "k8s-ee-lib"}
     assert all("description" in one or "$ref" in one or "properties" in one for one in schema["properties"].values())
 
 
 def test_what_the_plan_sets_is_all_the_charts_know() -> None:
-    for part in (facts.app(facts.FULL), _database()):
+    for part in (facts.app(facts.FULL), *map(_database, plan.ENGINES)):
         schema = json.loads((CHARTS / part.chart / "values.schema.json").read_text())
         by_hand_only = {"global", "k8s-ee-lib", "imagePullSecrets", "podAnnotations"}
         assert set(part.values) | by_hand_only == schema["properties"].keys() | by_hand_only
@@ -78,17 +79,31 @@ def test_what_the_plan_sets_is_all_the_charts_know() -> None:
 @pytest.mark.parametrize("chart", INSTALLABLE)
 def test_by_hand_a_chart_says_which_secret_it_needs(chart: str) -> None:
     values = {"image": "x@sha256:1"}
-    ping = {"name": "postgresql", "image": "x", "runAsUser": 999, "ping": ["true"], "auth": {}}
+    ping = {"name": "postgresql", "image": "x", "runAsUser": 999, "ready": "true", "auth": {}}
     given = values | ({"databases": [ping]} if chart == "app" else {})
     done = helm("template", chart, str(CHARTS / chart), "--values", "-", stdin=json.dumps(given))
     assert done.returncode != 0
     assert "auth.existingSecret" in done.stderr
 
 
-def test_by_hand_the_postgresql_chart_needs_nothing_but_the_secret() -> None:
-    done = helm("template", "postgresql", str(CHARTS / "postgresql"), "--set", "auth.existingSecret=mine")
+@pytest.mark.parametrize("engine", plan.ENGINES.values(), ids=plan.ENGINES)
+def test_by_hand_the_chart_of_a_database_needs_nothing_but_the_secret(engine: plan.Engine) -> None:
+    done = helm("template", engine.name, str(CHARTS / engine.chart), "--set", "auth.existingSecret=mine")
     assert done.returncode == 0, done.stderr
-    assert "StatefulSet" in {one["kind"] for one in yaml.safe_load_all(done.stdout)}
+    made = list(yaml.safe_load_all(done.stdout))
+    assert {one["kind"] for one in made} == {"ConfigMap", "Service", "StatefulSet"}
+    assert {one["metadata"]["name"] for one in made if one["kind"] != "ConfigMap"} == {engine.name}
+    (port,) = facts.only(made, "Service")["spec"]["ports"]
+    spec = facts.only(made, "StatefulSet")["spec"]["template"]["spec"]
+    (listens,) = spec["containers"][0]["ports"]
+    assert (port["port"], port["targetPort"]) == (engine.port, listens["name"])
+    assert (spec["securityContext"]["runAsUser"], listens["containerPort"]) == (engine.user, engine.port)
+
+
+@pytest.mark.parametrize("engine", plan.ENGINES.values(), ids=plan.ENGINES)
+def test_every_engine_has_every_script(engine: plan.Engine) -> None:
+    scripts = {path.stem for path in (CHARTS / engine.chart / "files").glob("*.sh")}
+    assert scripts >= {"start", "ready", "dump", "load", "wipe", "password"}
 
 
 def test_the_library_chart_is_one_chart_that_both_carry() -> None:

@@ -13,9 +13,11 @@ import jsonschema
 import pytest
 from hypothesis import strategies as st
 
-from k8s_ee import config, errors
+from k8s_ee import config, errors, plan
 from k8s_ee.config import checking, document, problems
 from tests.contract import schemas
+
+SWITCHES = {f"databases.{engine}" for engine in plan.ENGINES}  # true or false instead of a map
 
 JSON = st.recursive(
     st.one_of(
@@ -58,7 +60,7 @@ def _complete(name: str) -> Any:
     value: Any = {}
     for leaf in schemas.leaves(name):
         *above, last = leaf.path.split(".")
-        if "0" not in above and leaf.path != "databases.postgresql":
+        if "0" not in above and leaf.path not in SWITCHES:
             place = value
             for step in above:
                 place = place.setdefault(step, {})

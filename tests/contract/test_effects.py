@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import json
 import pathlib
 from collections.abc import Iterator
 from typing import Any
@@ -47,8 +48,11 @@ NOT_PLANNED = {
 
 @pytest.mark.parametrize("key", sorted(set(PLATFORM_CHANGES) - set(NOT_PLANNED)))
 def test_every_key_of_the_platform_changes_some_manifest_or_decision(key: str) -> None:
+    database = {"external": {"secretName": "x"}} if key.startswith("externalDatabases") else {"storage": "15Gi"}
+    databases = json.dumps(dict.fromkeys(plan.ENGINES, database))
     wanted = config.load(
-        '{"projectId": "a", "databases": {"postgresql": {"storage": "15Gi"}}, "metrics": {"enabled": true},'
+        f'{{"projectId": "a", "databases": {databases},'
+        '"metrics": {"enabled": true},'
         '"image": {"repository": "ghcr.io/acme/shop"}, "resources": {"limits": {"cpu": "3", "memory": "5Gi"}},'
         '"ingress": {"annotations": {"nginx.ingress.kubernetes.io/proxy-body-size": "1m"}}}',
         path="p",
@@ -71,12 +75,12 @@ def _planned(wanted: model.Config, platform: model.Platform) -> list[Any]:
         scheme=platform.scheme,
         head_sha="a" * 40,
     )
-    secrets = {one.engine: plan.ENGINES[one.engine].secret for one in wanted.databases}
+    secrets = {one.engine: plan.ENGINES[one.engine].secret for one in wanted.deployed}
     return [
         plan.namespace(target, platform),
         plan.fence(target, wanted, platform),
         plan.app(target, wanted, platform, image="registry.example.com/a@sha256:0", database_secrets=secrets),
-        [plan.database(target, one, platform, secret="s") for one in wanted.databases],
+        [plan.database(target, one, platform, secret="s") for one in wanted.deployed],
         _decided(wanted, platform),
         _refused(wanted, platform),
         list(_lived(platform)),

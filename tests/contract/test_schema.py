@@ -13,7 +13,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from k8s_ee import config
+from k8s_ee import config, plan
 from k8s_ee.config import checking, durations, model
 from tests.contract import schemas
 
@@ -73,9 +73,9 @@ def _default(name: str, path: str) -> Any:
     """What the model says of a key that nobody wrote, as the schema would write it."""
     asked = path
     special = {
-        "databases.postgresql": False,
-        "databases.postgresql.enabled": True,
-        "engineImages.postgresql": "",
+        **{f"databases.{engine}": False for engine in plan.ENGINES},
+        **{f"databases.{engine}.enabled": True for engine in plan.ENGINES},
+        **{f"engineImages.{engine}": "" for engine in plan.ENGINES},
         "lifecycle.orphanedFinalizers": {},
     }
     if path in special:
@@ -85,8 +85,8 @@ def _default(name: str, path: str) -> Any:
     found: Any = (
         config.load("projectId: a", path="p") if name == "k8s-ee" else config.load_platform("domain: a", path="p")
     )
-    if path.startswith("databases.postgresql."):
-        found, path = model.Database(engine="postgresql"), path.rpartition(".")[2]
+    if path.startswith("databases."):
+        found, path = model.Database(engine=path.split(".")[1]), path.rpartition(".")[2]
     if path.startswith("envFrom.0."):
         found, path = model.EnvFrom(kind="secretRef", name="a"), path.rpartition(".")[2]
     for step in path.split("."):

@@ -2,35 +2,23 @@
 {{- include "k8s-ee-lib.hashedName" (dict "name" "app-env" "content" .Values.env) -}}
 {{- end -}}
 
-{{/* Waits in the database's own client until a query of the app's own user is answered. */}}
+{{/* Waits in the database's own client until the app's own user is answered. */}}
 {{- define "app.waits" -}}
 {{- range .Values.databases }}
 - name: wait-for-{{ .name }}
   image: {{ .image }}
   imagePullPolicy: IfNotPresent
-  command:
-    - sh
-    - -c
-    - |
-      trap 'exit 143' TERM
-      end=$(($(date +%s) + $1)); shift
-      until error=$("$@" 2>&1 >/dev/null); do
-        [ "$(date +%s)" -lt "$end" ] || { echo "gave up: $error" >&2; exit 1; }
-        sleep 0.2
-      done
-    - wait
-    - {{ .startupSeconds | default 150 | quote }}
-    {{- range .ping }}
-    - {{ . | quote }}
-    {{- end }}
-  envFrom:
-    - secretRef:
-        name: {{ required (printf "databases: %s needs auth.existingSecret, the Secret with its variables" .name) .auth.existingSecret }}
+  command: [sh, -c, {{ .ready | quote }}, ready.sh, {{ .startupSeconds | default 150 | quote }}]
+  env:
+    - {name: CREDENTIALS, value: /etc/k8s-ee/credentials}
   resources:
     {{- toYaml $.Values.waiting.resources | nindent 4 }}
   securityContext:
     runAsUser: {{ .runAsUser }}
     {{- include "k8s-ee-lib.containerSecurity" $ | nindent 4 }}
+  volumeMounts:
+    - {name: {{ .name }}, mountPath: /etc/k8s-ee/credentials, readOnly: true}
+    - {name: tmp, mountPath: /tmp}
 {{- end }}
 {{- end -}}
 
@@ -75,6 +63,11 @@ initContainers:
 volumes:
   - name: tmp
     emptyDir: {sizeLimit: 1Gi}
+  {{- range .Values.databases }}
+  - name: {{ .name }}
+    secret:
+      secretName: {{ required (printf "databases: %s needs auth.existingSecret, the Secret with its variables" .name) .auth.existingSecret }}
+  {{- end }}
   {{- range $index, $path := .Values.writableDirs }}
   - name: writable-{{ $index }}
     emptyDir: {sizeLimit: 1Gi}

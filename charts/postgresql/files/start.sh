@@ -1,12 +1,13 @@
 #!/bin/sh
-# Starts PostgreSQL on $PGDATA, and prepares it first if there is nothing yet.
+# Starts PostgreSQL on $VOLUME, and prepares it first if there is nothing yet.
 #
 # Preparing happens beside $PGDATA, in $PGDATA.init, and one rename makes it count: killed at any moment, the next
 # start either finds a complete database or begins anew. No image's own entrypoint is needed.
 set -eu
 
-: "${PGDATA:?}" "${CREDENTIALS:?}" "${SCRIPTS:?}" "${SOCKETS:?}"
-init=$PGDATA.init
+: "${VOLUME:?}" "${CREDENTIALS:?}" "${SCRIPTS:?}"
+export PGDATA="$VOLUME/pgdata"
+init=$PGDATA.init sockets=${SOCKETS:-/tmp}
 
 say() { echo "k8s-ee: $*" >&2; }
 fail() { say "$*"; exit 1; }
@@ -38,14 +39,14 @@ SQL
 
 # The only connection there is meanwhile: a socket inside this container, as the app's own user.
 query() {
-    psql --no-psqlrc --quiet --output /dev/null --set ON_ERROR_STOP=1 --host "$SOCKETS" \
+    psql --no-psqlrc --quiet --output /dev/null --set ON_ERROR_STOP=1 --host "$sockets" \
         --username "$(cat "$CREDENTIALS/PGUSER")" --dbname "$(cat "$CREDENTIALS/PGDATABASE")" "$@"
 }
 
 bootstrap() {
-    echo "local all all trust" >"$SOCKETS/init_hba.conf"
-    postgres -D "$init" -c hba_file="$SOCKETS/init_hba.conf" -c listen_addresses= \
-        -c unix_socket_directories="$SOCKETS" -c fsync=off &
+    echo "local all all trust" >"$sockets/init_hba.conf"
+    postgres -D "$init" -c hba_file="$sockets/init_hba.conf" -c listen_addresses= \
+        -c unix_socket_directories="$sockets" -c fsync=off &
     server=$!
     until query --command 'select 1' 2>/dev/null; do
         kill -0 "$server" 2>/dev/null || fail "PostgreSQL stopped while its database was being prepared"
@@ -55,7 +56,7 @@ bootstrap() {
         fail "the bootstrap SQL failed; the database is made anew at the next start, with the SQL as it is then"
     kill -INT "$server"
     wait "$server"
-    rm "$SOCKETS/init_hba.conf"
+    rm "$sockets/init_hba.conf"
 }
 
 prepare() {
@@ -82,4 +83,4 @@ fi
 # Some volumes come back open to the group, which PostgreSQL refuses.
 chmod 0700 "$PGDATA"
 exec postgres -D "$PGDATA" -c hba_file="$SCRIPTS/pg_hba.conf" -c listen_addresses='*' \
-    -c unix_socket_directories="$SOCKETS"
+    -c unix_socket_directories="$sockets"

@@ -10,7 +10,7 @@ from typing import Any
 
 from k8s_ee import environment, errors, helm, outcome, plan, probe
 from k8s_ee.cluster import pool, routing, sleeping, waiting, watching
-from k8s_ee.commands import admission, cleanup, databases, reporting, room, session
+from k8s_ee.commands import admission, cleanup, databases, external, reporting, room, session
 from k8s_ee.commands import namespace as namespaces
 
 Manifest = dict[str, Any]
@@ -36,6 +36,7 @@ def deploy_app(ctx: session.Session, *, image: str) -> outcome.Outcome:
     if ctx.options.dry_run:
         apply(ctx, list(release))
         return ctx.result("deploy-app", "planned", outputs={"url": ctx.target().url})
+    external.wait(ctx)
     migrate(ctx, release)
     roll_out(ctx, release)
     return finish(ctx, command="deploy-app", started=started)
@@ -56,7 +57,7 @@ def check_image(ctx: session.Session, image: str) -> None:
 
 
 def render(ctx: session.Session, *, image: str) -> tuple[Manifest, ...]:
-    secrets = {one.engine: plan.ENGINES[one.engine].secret for one in ctx.config.databases}
+    secrets = {one.engine: plan.ENGINES[one.engine].secret for one in ctx.config.deployed}
     component = plan.app(ctx.target(), ctx.config, ctx.platform, image=image, database_secrets=secrets)
     return helm.render(component, namespace=ctx.target().namespace, kube_version=ctx.cluster.version())
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import functools
 import json
 import secrets
@@ -12,7 +11,7 @@ from typing import Any
 
 from k8s_ee import errors, helm, outcome, plan
 from k8s_ee.cluster import namespaces, pool, waiting
-from k8s_ee.commands import admission, session
+from k8s_ee.commands import admission, external, secrecy, session, volumes
 from k8s_ee.config import model
 
 Manifest = dict[str, Any]
@@ -28,9 +27,9 @@ def deploy_db(ctx: session.Session) -> outcome.Outcome:
         apply(ctx, render(ctx))
         wait(ctx)
     outputs = {
-        "ready": json.dumps({database.engine: not ctx.options.dry_run for database in ctx.config.databases}),
+        "ready": json.dumps({database.engine: not ctx.options.dry_run for database in ctx.config.deployed}),
         "seconds": f"{time.monotonic() - started:.1f}",
-        "credentials": json.dumps([plan.ENGINES[database.engine].secret for database in ctx.config.databases]),
+        "credentials": json.dumps([plan.ENGINES[database.engine].secret for database in ctx.config.deployed]),
     }
     return ctx.result("deploy-db", "planned" if ctx.options.dry_run else "deploying", outputs=outputs)
 
@@ -48,18 +47,18 @@ def require_namespace(ctx: session.Session) -> None:
 
 
 def render(ctx: session.Session) -> dict[str, tuple[Manifest, ...]]:
-    """Of every enabled database, by engine."""
-    wanted = ctx.config.databases
+    """Of every database that is deployed, by engine."""
+    wanted = ctx.config.deployed
     rendered = pool.side_by_side([functools.partial(_render_one, ctx, one) for one in wanted])
     return {database.engine: manifests for database, manifests in zip(wanted, rendered, strict=True)}
 
 
 def apply(ctx: session.Session, rendered: Mapping[str, tuple[Manifest, ...]]) -> None:
-    """Credentials and workloads of every enabled database; removes the workload (never data) of those switched off.
+    """Credentials and workloads of every database that is deployed; removes the workload (never data) of every other.
 
     Raises ConfigError for what data that is there does not allow, Refused for data whose password is gone.
     """
-    wanted = ctx.config.databases
+    wanted = ctx.config.deployed
     steps: list[Callable[[], None]] = [functools.partial(_apply_one, ctx, one, rendered[one.engine]) for one in wanted]
     enabled = {database.engine for database in wanted}
     if not ctx.fresh:
@@ -73,19 +72,19 @@ def hide_credentials(ctx: session.Session, namespace: str) -> None:
     for engine in plan.ENGINES.values():
         found = ctx.cluster.get("Secret", engine.secret, namespace)
         if found:
-            _hide(ctx, engine, _decoded(found))
+            secrecy.hide(ctx, engine, secrecy.decoded(found))
 
 
 def wait(ctx: session.Session) -> None:
-    workloads = [("StatefulSet", database.engine) for database in ctx.config.databases]
+    """Until each answers, and the Secrets of those that are not deployed are there. Raises NotReady, ConfigError."""
+    external.wait(ctx)
+    workloads = [("StatefulSet", database.engine) for database in ctx.config.deployed]
     if workloads:
         waiting.ready(
             ctx.cluster,
             ctx.target().namespace,
             workloads,
-            deadline=min(
-                ctx.deadline, time.monotonic() + max(one.startup_seconds for one in ctx.config.databases) + 30
-            ),
+            deadline=min(ctx.deadline, time.monotonic() + max(one.startup_seconds for one in ctx.config.deployed) + 30),
             progress=ctx.say,
             redact=ctx.redactor.redact,
         )
@@ -103,13 +102,15 @@ def _apply_one(ctx: session.Session, database: model.Database, manifests: tuple[
     secret, claim, running = pool.side_by_side(
         [functools.partial(ctx.cluster.get, kind, name, namespace) for kind, name in kinds.items()]
     )
-    note = plan.check_data(ctx.config, database, ctx.target(), claim=claim, running=running)
-    ctx.notes += [note] if note else []
+    plan.check_data(ctx.config, database, ctx.target(), claim=claim, running=running)
+    grows = volumes.grow(ctx, database, claim)
     _provide_credentials(ctx, engine, secret, has_data=claim is not None)
     manager = plan.manager(engine.name)
     ctx.cluster.apply(manifests, manager=manager, namespace=namespace)
     if not ctx.fresh:
         ctx.cluster.prune(namespace, engine.name, manager, keep=names(manifests))
+    if grows:
+        volumes.wait(ctx, database)
 
 
 def _provide_credentials(
@@ -125,25 +126,18 @@ def _provide_credentials(
         )
     if existing is None:
         made = plan.credentials(engine, ctx.target(), token=lambda: secrets.token_urlsafe(24))
-        _hide(ctx, engine, made["stringData"])
+        secrecy.hide(ctx, engine, made["stringData"])
         existing = ctx.cluster.create_only(made)
-    _hide(ctx, engine, _decoded(existing))
-
-
-def _decoded(secret: Manifest) -> dict[str, str]:
-    return {key: base64.b64decode(value).decode() for key, value in secret.get("data", {}).items()}
-
-
-def _hide(ctx: session.Session, engine: plan.Engine, values: Mapping[str, str]) -> None:
-    """The password and whatever contains it; a port or a user name would star out half of every log."""
-    password = values.get(engine.password, "")
-    ctx.hide(*(value for value in values.values() if password and password in value))
+    secrecy.hide(ctx, engine, secrecy.decoded(existing))
 
 
 def _retire(ctx: session.Session, engine: plan.Engine) -> None:
     namespace = ctx.target().namespace
+    claim = ctx.cluster.get("PersistentVolumeClaim", engine.claim, namespace)
+    if claim:
+        volumes.remember(ctx, engine)
     ctx.cluster.prune(namespace, engine.name, plan.manager(engine.name), keep=set())
-    if ctx.cluster.get("PersistentVolumeClaim", engine.claim, namespace):
+    if claim:
         ctx.notes.append(f"{engine.name} is not in the config any more: its volume and password are kept")
 
 

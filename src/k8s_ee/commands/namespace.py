@@ -81,16 +81,24 @@ def _read_platform(ctx: session.Session) -> list[Manifest]:
 def _with_room_for_what_runs(ctx: session.Session, manifest: Manifest) -> Manifest:
     if manifest["kind"] != "ResourceQuota":
         return manifest
-    present = ctx.cluster.get("ResourceQuota", manifest["metadata"]["name"], ctx.target().namespace)
-    return plan.widened(manifest, present or {})
+    wanted, present = _quotas(ctx, manifest)
+    return plan.widened(wanted, present)
+
+
+def _quotas(ctx: session.Session, manifest: Manifest) -> tuple[Manifest, Manifest]:
+    """What it is to be, with the volumes that are kept, and what it is."""
+    namespace = ctx.target().namespace
+    claims = ctx.cluster.list("PersistentVolumeClaim", namespace)
+    present = ctx.cluster.get("ResourceQuota", manifest["metadata"]["name"], namespace)
+    return plan.holding(manifest, ctx.config, claims), present or {}
 
 
 def settle(ctx: session.Session) -> None:
     """After a rollout nothing of an earlier config runs any more: the quota is what this one needs."""
     (quota,) = (one for one in plan.fence(ctx.target(), ctx.config, ctx.platform) if one["kind"] == "ResourceQuota")
-    present = ctx.cluster.get("ResourceQuota", quota["metadata"]["name"], ctx.target().namespace)
-    if plan.widened(quota, present or {}) != quota:
-        ctx.cluster.apply((quota,), manager=FENCE, namespace=ctx.target().namespace)
+    wanted, present = _quotas(ctx, quota)
+    if plan.widened(wanted, present) != wanted:
+        ctx.cluster.apply((wanted,), manager=FENCE, namespace=ctx.target().namespace)
 
 
 def _ingress_controller_is_there(ctx: session.Session) -> None:

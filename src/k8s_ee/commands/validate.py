@@ -69,8 +69,8 @@ def render(ctx: session.Session, *, image: str) -> outcome.Outcome:
         raise errors.InputError("render needs --platform-file", hint="it talks to no cluster; take the platform's file")
     app.check_image(ctx, image)
     target, config, platform = ctx.target(), ctx.config, ctx.platform
-    secrets = {one.engine: plan.ENGINES[one.engine].secret for one in config.databases}
-    components = [plan.database(target, one, platform, secret=secrets[one.engine]) for one in config.databases]
+    secrets = {one.engine: plan.ENGINES[one.engine].secret for one in config.deployed}
+    components = [plan.database(target, one, platform, secret=secrets[one.engine]) for one in config.deployed]
     components.append(plan.app(target, config, platform, image=image, database_secrets=secrets))
     render_one = functools.partial(helm.render, namespace=target.namespace, kube_version=helm.OLDEST_KUBERNETES)
     rendered = pool.side_by_side([functools.partial(render_one, one) for one in components])

@@ -43,6 +43,7 @@ def platform(values: Values) -> model.Platform:
         domain=values.get("domain", ""),
         ingress=model.PlatformIngress(**_fields(values.get("ingress", {}))),
         lifecycle=_lifecycle(values.get("lifecycle", {})),
+        external_databases=model.ExternalDatabases(**_fields(values.get("externalDatabases", {}))),
         capacity=model.Capacity(**_fields(_timed(values.get("capacity", {}), "sleepIdleFor", "queueWait"))),
         traffic=model.Traffic(**_fields(values.get("traffic", {}))),
         engine_images={engine: image for engine, image in values.get("engineImages", {}).items() if image},
@@ -108,4 +109,5 @@ def _enabled(value: bool | Values) -> bool:
 
 def _database(engine: str, value: bool | Values) -> model.Database:
     settings = {} if isinstance(value, bool) else {name: one for name, one in value.items() if name != "enabled"}
-    return model.Database(engine=engine, **_fields(settings))
+    external = settings.pop("external", {})
+    return model.Database(engine=engine, external=external.get("secretName", ""), **_fields(settings))

@@ -22,14 +22,21 @@ def _findings(config: model.Config, platform: model.Platform) -> Iterator[rules.
     for name, most in (("cpu", platform.max_cpu), ("memory", platform.max_memory)):
         key = f"resources.limits.{name}"
         yield from _at_most(key, getattr(config.resources.limits, name), most)
-    for database in config.databases:
+    for database in config.deployed:
         yield from _at_most(f"databases.{database.engine}.storage", database.storage, platform.max_storage)
     yield from _annotations(config, platform)
     yield from _registry(config, platform)
     for index, source in enumerate(config.env_from):
         if source.kind == "secretRef" and source.name in platform.image_pull_secrets:
-            hint = "it holds the platform's registry credentials; name a Secret of your own"
-            yield rules.Finding(f"envFrom.{index}", f"the Secret `{source.name}` can't be given to the app", hint)
+            yield _private(f"envFrom.{index}", source.name)
+    for database in config.external:
+        if database.external in platform.image_pull_secrets:
+            yield _private(f"databases.{database.engine}.external.secretName", database.external)
+
+
+def _private(key: str, secret: str) -> rules.Finding:
+    hint = "it holds the platform's registry credentials; name a Secret of your own"
+    return rules.Finding(key, f"the Secret `{secret}` can't be given to the app", hint)
 
 
 def _at_most(key: str, value: str, most: str) -> Iterator[rules.Finding]:

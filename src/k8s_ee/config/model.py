@@ -70,13 +70,17 @@ class EnvFrom:
 
 @dataclasses.dataclass(frozen=True)
 class Database:
-    """`engine` is a key of `plan.ENGINES`; `bootstrap` is SQL run once, on the empty database, as the app's user."""
+    """`engine` is a key of `plan.ENGINES`; `bootstrap` is SQL run once, on the empty database, as the app's user.
+
+    With `external`, the name of a Secret with the engine's variables, there is nothing to deploy.
+    """
 
     engine: str
     version: str = ""
     storage: str = "1Gi"
     bootstrap: str = ""
     startup_seconds: int = 150
+    external: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,6 +115,15 @@ class Config:
     """Line and column of each key by dotted path ("app.port", list items by number), for problems found later."""
 
     @property
+    def deployed(self) -> tuple[Database, ...]:
+        """The databases that are the environment's own."""
+        return tuple(one for one in self.databases if not one.external)
+
+    @property
+    def external(self) -> tuple[Database, ...]:
+        return tuple(one for one in self.databases if one.external)
+
+    @property
     def lines(self) -> dict[str, int]:
         return {key: line for key, (line, _) in self.marks.items()}
 
@@ -126,6 +139,14 @@ class PlatformIngress:
     )
     allowed_annotations: tuple[str, ...] = ()
     address: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class ExternalDatabases:
+    """Where, beside the internet, an environment with an external database may reach it."""
+
+    cidrs: tuple[str, ...] = ()
+    namespaces: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -185,6 +206,7 @@ class Platform:
     pod_security: Literal["restricted", "baseline"] = "restricted"
     metrics_namespace: str = "monitoring"
     cluster_cidrs: tuple[str, ...] = ()
+    external_databases: ExternalDatabases = ExternalDatabases()
     priority_class: str = "k8s-ee-preview"
     lifecycle: LifecyclePolicy = dataclasses.field(default_factory=LifecyclePolicy)
     capacity: Capacity = Capacity()

@@ -89,13 +89,22 @@ def _files(config: model.Config) -> Iterator[Finding]:
 def _databases(config: model.Config) -> Iterator[Finding]:
     for database in config.databases:
         yield from _sized(config, f"databases.{database.engine}.storage", database.storage, least=_SMALLEST_STORAGE)
+        for name in ("storage", "bootstrap") if database.external else ():
+            key = f"databases.{database.engine}.{name}"
+            if key in config.marks:
+                message = f"`{key}` is for a database that is deployed, but this one is external"
+                yield Finding(key, message, f"remove it, or remove `databases.{database.engine}.external`")
 
 
 def check_platform(platform: model.Platform, found: problems.Problems, marks: dict[str, problems.Mark]) -> None:
     """Adds a problem for each address range that is none."""
-    for index, cidr in enumerate(platform.cluster_cidrs):
-        try:
-            ipaddress.ip_network(cidr)
-        except ValueError as error:
-            key = f"clusterCidrs.{index}"
-            found.add(marks.get(key), f"`clusterCidrs`: {error}", hint="for example 100.64.0.0/10", key=key)
+    for name, cidrs in (
+        ("clusterCidrs", platform.cluster_cidrs),
+        ("externalDatabases.cidrs", platform.external_databases.cidrs),
+    ):
+        for index, cidr in enumerate(cidrs):
+            try:
+                ipaddress.ip_network(cidr)
+            except ValueError as error:
+                key = f"{name}.{index}"
+                found.add(marks.get(key), f"`{name}`: {error}", hint="for example 100.64.0.0/10", key=key)

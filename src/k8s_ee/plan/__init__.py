@@ -12,7 +12,7 @@ from k8s_ee.plan.components import FENCE, Component, Manifest, manager
 from k8s_ee.plan.engines import ENGINES, Engine, credentials, database
 from k8s_ee.plan.isolation import fence, namespace
 from k8s_ee.plan.keeping import check as check_data
-from k8s_ee.plan.quota import widened
+from k8s_ee.plan.quota import holding, widened
 
 __all__ = [
     "APP",
@@ -27,6 +27,7 @@ __all__ = [
     "credentials",
     "database",
     "fence",
+    "holding",
     "manager",
     "namespace",
     "summary",
@@ -44,8 +45,9 @@ def summary(target: environment.Environment, config: model.Config, platform: mod
         "app": {"port": config.app.port, "replicas": config.app.replicas, "migrate": bool(config.app.migrate)},
         "databases": [
             {"engine": one.engine, "image": engines.image(ENGINES[one.engine], one, platform), "storage": one.storage}
-            for one in config.databases
-        ],
+            for one in config.deployed
+        ]
+        + [{"engine": one.engine, "external": one.external} for one in config.external],
         "policies": policies,
         "quota": quota.hard(config),
     }

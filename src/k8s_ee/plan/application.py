@@ -21,7 +21,7 @@ def app(
     image: str,
     database_secrets: Mapping[str, str],
 ) -> components.Component:
-    """`database_secrets`: name of the credentials Secret of each enabled engine."""
+    """`database_secrets`: name of the credentials Secret of each engine that is deployed."""
     values: dict[str, Any] = {
         **components.common_values(target, platform),
         "image": image,
@@ -32,7 +32,9 @@ def app(
         "env": dict(config.env) | facts(target, config),
         "envFrom": [_reference(one) for one in config.env_from],
         "writableDirs": [path for path in config.writable_dirs if path != "/tmp"],  # noqa: S108 - always there
-        "databases": [_awaited(one, platform, secret=database_secrets[one.engine]) for one in config.databases],
+        "databases": [
+            _awaited(one, platform, secret=one.external or database_secrets[one.engine]) for one in config.databases
+        ],
         "waiting": {"resources": components.resources(engines.WAITING)},
         "ingress": _ingress(target, config, platform),
     }
@@ -87,7 +89,7 @@ def _awaited(wanted: model.Database, platform: model.Platform, *, secret: str) -
         "name": engine.name,
         "image": engines.image(engine, wanted, platform),
         "runAsUser": engine.user,
-        "ping": list(engine.ping),
+        "ready": engine.ready,
         "startupSeconds": wanted.startup_seconds,
         "auth": {"existingSecret": secret},
     }

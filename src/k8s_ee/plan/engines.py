@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from k8s_ee import environment
+from k8s_ee import environment, resources
 from k8s_ee.config import model
 from k8s_ee.plan import components
 
@@ -15,8 +16,10 @@ from k8s_ee.plan import components
 class Engine:
     """`env` gives the variables an app connects with, from a password that is safe in a URL; `password` names its own.
 
-    `ping` is a query by the app's own user, run in `user`'s name in the database's own image, told by those variables
-    where to go. `default_image` is taken for `default_version`, `image` with the version for every other.
+    `user` is the number of the user in the image. `default_image` is taken for `default_version`, `image` with the
+    version for every other; data is of the first `series` numbers of a version, and no other one reads it.
+    What else differs from engine to engine is in the chart, in scripts with one interface:
+    see docs/databases/engines.md.
     """
 
     name: str
@@ -26,10 +29,10 @@ class Engine:
     image: str
     port: int
     user: int
-    ping: tuple[str, ...]
     resources: model.Resources
     env: Callable[[str], Mapping[str, str]]
     password: str
+    series: int = 1
 
     @property
     def secret(self) -> str:
@@ -40,6 +43,12 @@ class Engine:
     def claim(self) -> str:
         """The PersistentVolumeClaim that the chart's StatefulSet makes."""
         return f"data-{self.name}-0"
+
+    @functools.cached_property
+    def ready(self) -> str:
+        """The text of the script that ends well once the database answers the app's own user."""
+        path = resources.directory("charts") / self.chart / "files" / "ready.sh"
+        return path.read_text(encoding="utf-8")
 
 
 WAITING = model.Resources(
@@ -60,6 +69,43 @@ def _postgresql(password: str) -> dict[str, str]:
     }
 
 
+def _mariadb(password: str) -> dict[str, str]:
+    return {
+        "MYSQL_URL": f"mysql://app:{password}@mariadb:3306/app",
+        "MYSQL_HOST": "mariadb",
+        "MYSQL_PORT": "3306",
+        "MYSQL_DATABASE": "app",
+        "MYSQL_USER": "app",
+        "MYSQL_PASSWORD": password,
+    }
+
+
+def _redis(password: str) -> dict[str, str]:
+    return {
+        "REDIS_URL": f"redis://:{password}@redis:6379/0",
+        "REDIS_HOST": "redis",
+        "REDIS_PORT": "6379",
+        "REDIS_PASSWORD": password,
+    }
+
+
+def _mongodb(password: str) -> dict[str, str]:
+    url = f"mongodb://app:{password}@mongodb:27017/app"
+    return {"MONGODB_URL": url, "MONGODB_URI": url, "MONGODB_DATABASE": "app"}
+
+
+def _minio(password: str) -> dict[str, str]:
+    """MinIO's own clients take host and port, those of S3 a URL."""
+    login = {"ACCESS_KEY": "app", "SECRET_KEY": password, "BUCKET": "app"}
+    return {
+        "MINIO_ENDPOINT": "minio",
+        "MINIO_PORT": "9000",
+        **{f"MINIO_{name}": value for name, value in login.items()},
+        "S3_ENDPOINT": "http://minio:9000",
+        **{f"S3_{name}": value for name, value in login.items()},
+    }
+
+
 ENGINES: Mapping[str, Engine] = {
     engine.name: engine
     for engine in (
@@ -72,13 +118,79 @@ ENGINES: Mapping[str, Engine] = {
             image="docker.io/library/postgres:{version}",
             port=5432,
             user=999,
-            ping=("env", "PGCONNECT_TIMEOUT=2", "psql", "--no-psqlrc", "--quiet", "--command", "select 1"),
             resources=model.Resources(
                 requests=model.Quantities(cpu="100m", memory="256Mi"),
                 limits=model.Quantities(cpu="1", memory="512Mi"),
             ),
             env=_postgresql,
             password="PGPASSWORD",  # noqa: S106 - the name of a variable
+        ),
+        Engine(
+            name="mariadb",
+            chart="mariadb",
+            default_version="11.8",
+            default_image="docker.io/library/mariadb:11.8.9"
+            "@sha256:6422478cb8e159f080fb1d8ccf65101e26fe51385787fde7d16c3b165a331f15",
+            image="docker.io/library/mariadb:{version}",
+            port=3306,
+            user=999,
+            resources=model.Resources(
+                requests=model.Quantities(cpu="100m", memory="256Mi"),
+                limits=model.Quantities(cpu="1", memory="512Mi"),
+            ),
+            env=_mariadb,
+            password="MYSQL_PASSWORD",  # noqa: S106 - the name of a variable
+            series=2,
+        ),
+        Engine(
+            name="redis",
+            chart="redis",
+            default_version="8",
+            default_image="docker.io/valkey/valkey:8.1.10"
+            "@sha256:640c5e62cea04b6d6f2084232651d0cc70362d31f4f805e7be94dbed6855e8f2",
+            image="docker.io/valkey/valkey:{version}",
+            port=6379,
+            user=999,
+            resources=model.Resources(
+                requests=model.Quantities(cpu="50m", memory="64Mi"),
+                limits=model.Quantities(cpu="500m", memory="256Mi"),
+            ),
+            env=_redis,
+            password="REDIS_PASSWORD",  # noqa: S106 - the name of a variable
+        ),
+        Engine(
+            name="mongodb",
+            chart="mongodb",
+            default_version="8.0",
+            default_image="docker.io/library/mongo:8.0.32"
+            "@sha256:4968f22d0c6c10ef29952f3e807f62872ba22b3312f25803564fbfc08255efc2",
+            image="docker.io/library/mongo:{version}",
+            port=27017,
+            user=999,
+            resources=model.Resources(
+                requests=model.Quantities(cpu="100m", memory="256Mi"),
+                limits=model.Quantities(cpu="1", memory="768Mi"),
+            ),
+            env=_mongodb,
+            password="MONGODB_URL",  # noqa: S106 - the name of a variable
+            series=2,
+        ),
+        # MinIO publishes no images any more; docs/databases/minio.md says why it is this server.
+        Engine(
+            name="minio",
+            chart="minio",
+            default_version="1.8.0",
+            default_image="ghcr.io/versity/versitygw:v1.8.0"
+            "@sha256:30292fc2eeacc67a36993b01f7a7a5e3361a19cced0e80c1d71cfa2a4b0a2499",
+            image="ghcr.io/versity/versitygw:v{version}",
+            port=9000,
+            user=1000,
+            resources=model.Resources(
+                requests=model.Quantities(cpu="50m", memory="64Mi"),
+                limits=model.Quantities(cpu="1", memory="256Mi"),
+            ),
+            env=_minio,
+            password="S3_SECRET_KEY",  # noqa: S106 - the name of a variable
         ),
     )
 }

@@ -73,6 +73,10 @@ def _policies(
     yield policy("same-namespace", ingress=[{"from": [{"podSelector": {}}]}], egress=[{"to": [{"podSelector": {}}]}])
     yield policy("dns", egress=[_dns()])
     yield policy("internet", egress=[{"to": internet(platform.cluster_cidrs)}])
+    outside = platform.external_databases
+    if config.external and (outside.cidrs or outside.namespaces):
+        peers = [{"ipBlock": {"cidr": cidr}} for cidr in outside.cidrs] + [_pods(name) for name in outside.namespaces]
+        yield policy("external-databases", egress=[{"to": peers}])
     if config.ingress.enabled:
         controller = _pods(platform.ingress.namespace, dict(platform.ingress.pod_labels))
         yield policy("ingress-controller", podSelector=_APP_PODS, ingress=[_to_http(controller)])

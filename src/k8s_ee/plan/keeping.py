@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import decimal
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from k8s_ee import environment
+from k8s_ee import environment, errors
 from k8s_ee.config import model, problems, quantities, rules
 from k8s_ee.plan import engines
 
 Manifest = Mapping[str, Any]
 
-_VERSION = "WANTED_VERSION"
+VERSION = "k8s-ee/database-version"
+"""On the volume of a database that is not deployed any more: nothing else would know of which version the data is."""
+_WANTED = "WANTED_VERSION"
 """The variable by which the charts tell a database which version it must be."""
 
 
@@ -22,47 +25,86 @@ def check(
     *,
     claim: Manifest | None,
     running: Manifest | None,
-) -> str:
+) -> None:
     """`claim` and `running` are the PersistentVolumeClaim and the StatefulSet as the cluster has them.
 
-    What to note, or empty. Raises ConfigError for a smaller volume and for another major version.
+    Raises ConfigError for a smaller volume and for another major version.
     """
     found = problems.Problems(config.path)
     rules.add(_findings(wanted, target, claim=claim, running=running), config, found)
     found.raise_if_any()
-    size = _size(claim)
-    if not size or quantities.parse(size) == quantities.parse(wanted.storage):
-        return ""
-    return f"the volume of {wanted.engine} keeps its {size}: storage is only read when the volume is made"
+
+
+def grows(wanted: model.Database, claim: Manifest | None) -> bool:
+    """Whether the volume was asked for smaller than it is to be, or has not grown to it yet."""
+    if claim is None:
+        return False
+    size = quantities.parse(wanted.storage)
+    return _asked(claim) < size or decimal.Decimal(0) < capacity(claim) < size
+
+
+def capacity(claim: Manifest) -> decimal.Decimal:
+    """Bytes the volume really has; 0 before there is one."""
+    return quantities.parse(str(((claim.get("status") or {}).get("capacity") or {}).get("storage", "0")))
+
+
+def not_growing(
+    config: model.Config, wanted: model.Database, target: environment.Environment, *, claim: Manifest
+) -> errors.ConfigError:
+    """For a larger volume where the StorageClass has no larger ones to give."""
+    key, size = f"databases.{wanted.engine}.storage", _text(claim)
+    message = f"`{key}` is {wanted.storage}, but the volume has {size}, and its StorageClass can't make volumes larger"
+    found = problems.Problems(config.path)
+    rules.add([rules.Finding(key, message, f"write {size}, {_new(target)}")], config, found)
+    return found.error()
+
+
+def remembered(running: Manifest, engine: engines.Engine) -> dict[str, str]:
+    """Annotations for the volume of a database that is not to be deployed any more."""
+    return {VERSION: _version(running, engine)}
 
 
 def _findings(
     wanted: model.Database, target: environment.Environment, *, claim: Manifest | None, running: Manifest | None
 ) -> Iterator[rules.Finding]:
-    key, size = f"databases.{wanted.engine}", _size(claim)
-    new = f"or destroy the environment with its data (k8s-ee cleanup --pr {target.number}) and deploy again"
-    if size and quantities.parse(wanted.storage) < quantities.parse(size):
-        message = f"`{key}.storage` is {wanted.storage}, but the volume has {size}, and volumes don't shrink"
-        yield rules.Finding(f"{key}.storage", message, f"write {size}, {new}")
-    before = _version(running, engines.ENGINES[wanted.engine])
-    if before and wanted.version and _major(wanted.version) != _major(before):
+    engine, key = engines.ENGINES[wanted.engine], f"databases.{wanted.engine}"
+    if claim and quantities.parse(wanted.storage) < _asked(claim):
+        message = f"`{key}.storage` is {wanted.storage}, but the volume has {_text(claim)}, and volumes don't shrink"
+        yield rules.Finding(f"{key}.storage", message, f"write {_text(claim)}, {_new(target)}")
+    before = _version(running, engine) or _annotated(claim)
+    if before and wanted.version and not _same_series(wanted.version, before, engine):
+        series = ".".join(before.split(".")[: engine.series])
         message = f"`{key}.version` is {wanted.version}, but the data is of version {before}, which others can't read"
-        yield rules.Finding(f"{key}.version", message, f"write {_major(before)}, {new}")
+        yield rules.Finding(f"{key}.version", message, f"write {series}, {_new(target)}")
 
 
-def _size(claim: Manifest | None) -> str:
-    return str(claim["spec"]["resources"]["requests"]["storage"]) if claim else ""
+def _new(target: environment.Environment) -> str:
+    return f"or destroy the environment with its data (k8s-ee cleanup --pr {target.number}) and deploy again"
+
+
+def _text(claim: Manifest) -> str:
+    return str(claim["spec"]["resources"]["requests"]["storage"])
+
+
+def _asked(claim: Manifest) -> decimal.Decimal:
+    return quantities.parse(_text(claim))
+
+
+def _annotated(claim: Manifest | None) -> str:
+    return str((claim["metadata"].get("annotations") or {}).get(VERSION, "")) if claim else ""
 
 
 def _version(running: Manifest | None, engine: engines.Engine) -> str:
     """What was asked for the last time; empty where only the platform's own image knows."""
     containers = running["spec"]["template"]["spec"]["containers"] if running else []
     for container in containers:
-        asked = {one["name"]: one.get("value", "") for one in container.get("env") or []}.get(_VERSION)
+        asked = {one["name"]: one.get("value", "") for one in container.get("env") or []}.get(_WANTED)
         if asked or container["image"] == engine.default_image:
             return str(asked or engine.default_version)
     return ""
 
 
-def _major(version: str) -> str:
-    return version.partition(".")[0]
+def _same_series(one: str, other: str, engine: engines.Engine) -> bool:
+    """As far as both say: `11` may be 11.8."""
+    pairs = zip(one.split(".")[: engine.series], other.split(".")[: engine.series], strict=False)
+    return all(left == right for left, right in pairs)

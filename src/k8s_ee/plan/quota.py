@@ -35,7 +35,7 @@ def shares(config: model.Config) -> tuple[Share, ...]:
     pod = _with_waiting(config.resources) if config.databases else config.resources
     app = Share("app", MAX_PODS_PER_REPLICA * config.app.replicas + SURGE, pod)
     migrations = (Share("migrate", MIGRATIONS, pod),) if config.app.migrate else ()
-    databases = (Share(one.engine, 1, engines.ENGINES[one.engine].resources) for one in config.databases)
+    databases = (Share(one.engine, 1, engines.ENGINES[one.engine].resources) for one in config.deployed)
     return (app, *migrations, *databases)
 
 
@@ -52,14 +52,14 @@ def _with_waiting(app: model.Resources) -> model.Resources:
 def hard(config: model.Config) -> dict[str, str]:
     """`spec.hard` of the ResourceQuota. What no environment needs is zero."""
     wanted = shares(config)
-    storage = sum((quantities.parse(one.storage) for one in config.databases), start=decimal.Decimal())
+    storage = sum((quantities.parse(one.storage) for one in config.deployed), start=decimal.Decimal())
     return {
         "pods": str(sum(share.count for share in wanted)),
         "requests.cpu": quantities.cpu(_sum((s.count, s.resources.requests.cpu) for s in wanted)),
         "requests.memory": quantities.memory(_sum((s.count, s.resources.requests.memory) for s in wanted)),
         "limits.cpu": quantities.cpu(_sum((s.count, s.resources.limits.cpu) for s in wanted)),
         "limits.memory": quantities.memory(_sum((s.count, s.resources.limits.memory) for s in wanted)),
-        "persistentvolumeclaims": str(len(config.databases)),
+        "persistentvolumeclaims": str(len(config.deployed)),
         "requests.storage": quantities.memory(storage),
         "services.loadbalancers": "0",
         "services.nodeports": "0",
@@ -80,6 +80,22 @@ def widened(wanted: components.Manifest, present: Mapping[str, Any]) -> componen
     before: Mapping[str, str] = (present.get("spec") or {}).get("hard") or {}
     larger = {key: _largest([value, before.get(key, "0")]) for key, value in wanted["spec"]["hard"].items()}
     return {**wanted, "spec": {"hard": larger}}
+
+
+def holding(
+    wanted: components.Manifest, config: model.Config, claims: Iterable[Mapping[str, Any]]
+) -> components.Manifest:
+    """The quota with the volumes of databases that are not deployed any more: they stay, and count."""
+    deployed = {engines.ENGINES[one.engine].claim for one in config.deployed}
+    kept = [
+        one["spec"]["resources"]["requests"]["storage"] for one in claims if one["metadata"]["name"] not in deployed
+    ]
+    hard = wanted["spec"]["hard"]
+    larger = {
+        "persistentvolumeclaims": str(int(hard["persistentvolumeclaims"]) + len(kept)),
+        "requests.storage": quantities.memory(_sum((1, size) for size in (hard["requests.storage"], *kept))),
+    }
+    return {**wanted, "spec": {"hard": {**hard, **larger}}}
 
 
 def limit_range(target: environment.Environment, config: model.Config, platform: model.Platform) -> components.Manifest:

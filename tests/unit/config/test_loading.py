@@ -166,7 +166,7 @@ def test_a_missing_project_id_says_what_it_is_and_shows_one() -> None:
         ("limits: {}", "it belongs under `resources`"),
         ("healthcheck: {}", "`app.healthPath` is the path"),
         ("services: {}", "reserved for more than one app"),
-        ("databases: {redis: true}", "not supported yet"),
+        ("databases: {mysql: true}", "`databases.mariadb: true`"),
         ("databases: {postgresq: true}", "did you mean `postgresql`?"),
         ("qwertz: 1", "allowed here: projectId, trigger, app"),
         ("image: {qwertz: 1}", "allowed here: context, dockerfile"),

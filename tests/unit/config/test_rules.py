@@ -100,6 +100,11 @@ def test_a_folder_that_is_listed_twice_is_refused() -> None:
         ("image: {repository: docker.io/acme/x}", "in no registry", "registry.example.com/acme"),
         ("image: {repository: registry.example.com/acmeevil/x}", "in no registry", "registry.example.com/acme"),
         ("envFrom: [{secretRef: {name: registry}}]", "the Secret `registry` can't be given", "a Secret of your own"),
+        (
+            "databases: {postgresql: {external: {secretName: registry}}}",
+            "the Secret `registry` can't be given",
+            "a Secret of your own",
+        ),
     ],
 )
 def test_what_the_platform_does_not_allow_is_refused_at_its_line(text: str, message: str, hint: str) -> None:
@@ -124,3 +129,20 @@ def test_a_config_loaded_without_the_platform_can_be_held_against_it_later() -> 
 def test_a_dockerfile_is_not_blamed_for_its_context() -> None:
     assert "`image.context`" in reading.app("image: {context: ../x, dockerfile: Dockerfile}").message
     assert len(reading.problems("projectId: a\nimage: {context: ../x, dockerfile: /etc/passwd}")) == 2
+
+
+@pytest.mark.parametrize(("name", "value"), [("storage", "2Gi"), ("bootstrap", "select 1")])
+def test_what_only_a_deployed_database_has_is_refused_for_an_external_one(name: str, value: str) -> None:
+    text = f"projectId: a\ndatabases:\n  postgresql:\n    external: {{secretName: orders}}\n    {name}: {value}\n"
+    found = reading.problem(text)
+    assert (found.line, "this one is external" in found.message) == (5, True)
+
+
+def test_an_external_database_may_be_larger_than_what_the_platform_gives() -> None:
+    loaded = reading.load("projectId: a\ndatabases: {postgresql: {external: {secretName: a}}}", reading.PLATFORM)
+    assert (loaded.deployed, [one.external for one in loaded.external]) == ((), ["a"])
+
+
+def test_an_external_database_needs_the_name_of_its_secret() -> None:
+    found = reading.problem("projectId: a\ndatabases: {postgresql: {external: {}}}")
+    assert "`databases.postgresql.external.secretName` is missing" in found.message

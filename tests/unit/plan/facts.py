@@ -52,7 +52,7 @@ FULL = config(
 
 
 def app(wanted: model.Config, target: environment.Environment = TARGET, platform: model.Platform = PLATFORM) -> Any:
-    secrets = {one.engine: plan.ENGINES[one.engine].secret for one in wanted.databases}
+    secrets = {one.engine: plan.ENGINES[one.engine].secret for one in wanted.deployed}
     return plan.app(target, wanted, platform, image=IMAGE, database_secrets=secrets)
 
 
@@ -60,7 +60,7 @@ def rendered(
     wanted: model.Config, target: environment.Environment = TARGET, platform: model.Platform = PLATFORM
 ) -> list[Manifest]:
     """Everything that runs in the environment."""
-    parts = [plan.database(target, one, platform, secret=plan.ENGINES[one.engine].secret) for one in wanted.databases]
+    parts = [plan.database(target, one, platform, secret=plan.ENGINES[one.engine].secret) for one in wanted.deployed]
     return [
         manifest
         for part in (*parts, app(wanted, target, platform))

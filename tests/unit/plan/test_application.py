@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from k8s_ee import plan
 from k8s_ee.config import model
 from tests.unit.plan import facts
 
@@ -107,10 +108,13 @@ def test_scraping_is_asked_for_with_port_path_and_interval() -> None:
 
 def test_the_pods_wait_for_each_database_as_the_apps_own_user() -> None:
     for kind in ("Deployment", "Job"):
-        (waiting,) = facts.pods(facts.rendered(facts.FULL))[kind]["spec"]["initContainers"]
+        spec = facts.pods(facts.rendered(facts.FULL))[kind]["spec"]
+        (waiting,) = spec["initContainers"]
         assert waiting["name"] == "wait-for-postgresql"
-        assert waiting["envFrom"] == [{"secretRef": {"name": "postgresql-credentials-v1"}}]
-        assert waiting["command"][-2:] == ["--command", "select 1"]
+        assert waiting["command"] == ["sh", "-c", plan.ENGINES["postgresql"].ready, "ready.sh", "150"]
+        mounted = {one["name"]: one["mountPath"] for one in waiting["volumeMounts"]}
+        assert mounted["postgresql"] == "/etc/k8s-ee/credentials"
+        assert {"name": "postgresql", "secret": {"secretName": "postgresql-credentials-v1"}} in spec["volumes"]
 
 
 def test_command_and_args_replace_the_images_own_only_when_given() -> None:

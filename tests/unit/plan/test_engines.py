@@ -112,7 +112,8 @@ def test_ready_is_an_authenticated_query_over_the_network_with_time_to_start() -
     assert 150 <= startup["failureThreshold"] * seconds < 150 + seconds
     assert "livenessProbe" not in container
     ready = facts.only(facts.rendered(facts.FULL), "ConfigMap", "postgresql-")["data"]["ready.sh"]
-    assert '--host "$POD_IP"' in ready
+    assert 'PGHOST="${HOST:-' in ready
+    assert {"name": "HOST", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}} in container["env"]
 
 
 def test_the_plan_names_what_will_exist() -> None:

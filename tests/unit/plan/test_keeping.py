@@ -9,11 +9,15 @@ import pytest
 from k8s_ee import config as configs
 from k8s_ee import errors, plan
 from k8s_ee.config import model
+from k8s_ee.plan import keeping
 from tests.unit.plan import facts
 
 
-def claim(size: str) -> dict[str, Any]:
-    return {"spec": {"resources": {"requests": {"storage": size}}}}
+def claim(size: str, *, has: str = "", version: str = "") -> dict[str, Any]:
+    """`has` is what the volume really has, `version` what was noted on it."""
+    metadata = {"annotations": {"k8s-ee/database-version": version}} if version else {}
+    status = {"capacity": {"storage": has or size}}
+    return {"metadata": metadata, "spec": {"resources": {"requests": {"storage": size}}}, "status": status}
 
 
 def running(version: str, image: str = "registry.example.com/postgresql") -> dict[str, Any]:
@@ -22,25 +26,25 @@ def running(version: str, image: str = "registry.example.com/postgresql") -> dic
     return {"spec": {"template": {"spec": {"containers": [container]}}}}
 
 
-def read(postgresql: str) -> model.Config:
-    return configs.load(f"projectId: shop\ndatabases:\n  postgresql: {postgresql}\n", path="k8s-ee.yaml")
+def read(settings: str, *, engine: str = "postgresql") -> model.Config:
+    return configs.load(f"projectId: shop\ndatabases:\n  {engine}: {settings}\n", path="k8s-ee.yaml")
 
 
-def check(postgresql: str, **cluster: Any) -> str:
-    config = read(postgresql)
+def check(settings: str, *, engine: str = "postgresql", **cluster: Any) -> None:
+    config = read(settings, engine=engine)
     asked: dict[str, Any] = {"claim": None, "running": None, **cluster}
-    return plan.check_data(config, config.databases[0], facts.TARGET, **asked)
+    plan.check_data(config, config.databases[0], facts.TARGET, **asked)
 
 
-def refused(postgresql: str, **cluster: Any) -> errors.Problem:
+def refused(settings: str, **cluster: Any) -> errors.Problem:
     with pytest.raises(errors.ConfigError) as caught:
-        check(postgresql, **cluster)
+        check(settings, **cluster)
     (problem,) = caught.value.problems
     return problem
 
 
 def test_a_database_without_data_may_be_anything() -> None:
-    assert check("{storage: 64Mi, version: '16'}") == ""
+    check("{storage: 64Mi, version: '16'}")
 
 
 def test_a_smaller_volume_is_refused_on_its_line_with_both_ways_out() -> None:
@@ -51,9 +55,31 @@ def test_a_smaller_volume_is_refused_on_its_line_with_both_ways_out() -> None:
     assert "k8s-ee cleanup --pr 42" in problem.hint
 
 
-def test_a_larger_one_is_not_made_and_that_is_said() -> None:
-    assert "keeps its 1Gi" in check("{storage: 2Gi}", claim=claim("1Gi"))
-    assert check("{storage: 1024Mi}", claim=claim("1Gi")) == ""
+def grows(settings: str, claim: dict[str, Any] | None) -> bool:
+    return keeping.grows(read(settings).databases[0], claim)
+
+
+def test_a_larger_one_grows_until_it_has_grown() -> None:
+    assert grows("{storage: 2Gi}", claim("1Gi"))
+    assert grows("{storage: 2Gi}", claim("2Gi", has="1Gi"))
+    assert not grows("{storage: 2Gi}", claim("2Gi"))
+    assert not grows("{storage: 1024Mi}", claim("1Gi"))
+    assert not grows("{storage: 2Gi}", None)
+    check("{storage: 2Gi}", claim=claim("1Gi"))
+
+
+def test_a_volume_that_nobody_has_used_yet_has_nothing_to_grow() -> None:
+    assert not grows("{storage: 2Gi}", {**claim("2Gi"), "status": {"phase": "Pending"}})
+
+
+def test_where_no_volume_can_grow_that_is_said_on_its_line_with_both_ways_out() -> None:
+    config = read("{storage: 2Gi}")
+    error = keeping.not_growing(config, config.databases[0], facts.TARGET, claim=claim("1Gi"))
+    (problem,) = error.problems
+    assert (problem.path, problem.line) == ("k8s-ee.yaml", 3)
+    assert "its StorageClass can't make volumes larger" in problem.message
+    assert "write 1Gi" in problem.hint
+    assert "k8s-ee cleanup --pr 42" in problem.hint
 
 
 @pytest.mark.parametrize(("before", "asked"), [("16", "17"), ("17.2", "16")])
@@ -64,13 +90,26 @@ def test_another_major_version_is_refused_on_its_line(before: str, asked: str) -
 
 
 def test_another_minor_version_is_not() -> None:
-    assert check("{version: '17.5'}", claim=claim("1Gi"), running=running("17.2")) == ""
+    check("{version: '17.5'}", claim=claim("1Gi"), running=running("17.2"))
+
+
+def test_a_series_of_mariadb_is_two_numbers_as_far_as_they_were_given() -> None:
+    problem = refused("{version: '11.4'}", engine="mariadb", claim=claim("1Gi"), running=running("11.8.3"))
+    assert "write 11.8, or" in problem.hint
+    check("{version: '11.8.9'}", engine="mariadb", claim=claim("1Gi"), running=running("11.8.3"))
+    check("{version: '11'}", engine="mariadb", claim=claim("1Gi"), running=running("11.8"))
+
+
+def test_the_version_is_known_of_a_volume_whose_database_is_not_deployed_any_more() -> None:
+    noted = keeping.remembered(running("16.1"), plan.ENGINES["postgresql"])[keeping.VERSION]
+    assert "of version 16.1" in refused("{version: '17'}", claim=claim("1Gi", version=noted)).message
+    check("{version: '16'}", claim=claim("1Gi", version=noted))
 
 
 def test_the_version_of_the_default_image_is_known_and_that_of_a_platforms_own_is_not() -> None:
     default = running("", image=plan.ENGINES["postgresql"].default_image)
     assert "of version 17" in refused("{version: '16'}", claim=claim("1Gi"), running=default).message
-    assert check("{version: '16'}", claim=claim("1Gi"), running=running("")) == ""
+    check("{version: '16'}", claim=claim("1Gi"), running=running(""))
 
 
 def test_the_version_is_read_where_the_chart_writes_it() -> None:

@@ -105,3 +105,15 @@ def test_the_worst_moment_of_any_rolling_update_fits(config: model.Config) -> No
         for resource in ("cpu", "memory"):
             needed = sum(counts[kind] * pod_needs(one, side, resource) for kind, one in templates.items())
             assert needed <= quantities.parse(found[f"{side}.{resource}"])
+
+
+def test_volumes_of_databases_that_are_not_deployed_any_more_stay_and_count() -> None:
+    config = facts.config(databases=(model.Database("redis", storage="1Gi"),))
+    (quota,) = (one for one in plan.fence(facts.TARGET, config, facts.PLATFORM) if one["kind"] == "ResourceQuota")
+    claims = [
+        {"metadata": {"name": plan.ENGINES[engine].claim}, "spec": {"resources": {"requests": {"storage": "512Mi"}}}}
+        for engine in ("redis", "mariadb")
+    ]
+    assert plan.holding(quota, config, [])["spec"] == quota["spec"]
+    hard = plan.holding(quota, config, claims)["spec"]["hard"]
+    assert (hard["persistentvolumeclaims"], hard["requests.storage"]) == ("2", "1536Mi")

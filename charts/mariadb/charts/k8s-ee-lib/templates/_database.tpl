@@ -1,0 +1,1 @@
+../../../../k8s-ee-lib/templates/_database.tpl

@@ -1,0 +1,20 @@
+#!/bin/sh
+# ready.sh [SECONDS]: the app's own user gets an answer from its own database over the network, the way the app goes;
+# from $HOST if that is set. With a number, tries again for so long: the kubelet itself asks once a second at most.
+set -eu
+trap 'exit 143' TERM
+end=$(($(date +%s) + ${1:-0}))
+for file in "$CREDENTIALS"/MYSQL_*; do export "${file##*/}=$(cat "$file")"; done
+export MYSQL_PWD="$MYSQL_PASSWORD" MYSQL_TCP_PORT="${MYSQL_PORT:-3306}"
+
+answers() {
+    # While the database is being prepared there is nothing to ask, and asking would take time from it.
+    [ -z "${VOLUME:-}" ] || [ -s "$VOLUME/mysql/mariadb.pid" ] || { echo "it is still being prepared"; return 1; }
+    { mariadb --no-defaults --skip-ssl-verify-server-cert --host="${HOST:-$MYSQL_HOST}" --user="$MYSQL_USER" \
+        --connect-timeout=3 --execute='select 1' "$MYSQL_DATABASE" >/dev/null; } 2>&1
+}
+
+until error=$(answers); do
+    [ "$(date +%s)" -lt "$end" ] || { echo "gave up: $error" >&2; exit 1; }
+    sleep 0.1
+done

@@ -1,0 +1,23 @@
+#!/bin/sh
+# Reads every bucket from a tar archive on stdin. Exit 3, and nothing done, where there are objects already.
+set -eu
+cd "${VOLUME:?}"
+[ -z "$(find data ! -path '*/.sgwtmp*' -type f | head -n 1)" ] || { echo "k8s-ee: there are objects" >&2; exit 3; }
+rm -rf load
+mkdir load
+trap 'rm -rf load' EXIT
+tar -x -f - -C load
+[ -d load/data ] || [ -d load/meta ] || { echo "k8s-ee: this is no dump of object storage" >&2; exit 1; }
+# What belongs to objects comes first: cut off before the objects, loading can begin again.
+for folder in meta versions data; do
+    for bucket in "load/$folder"/*; do
+        [ -d "$bucket" ] || continue
+        name=${bucket##*/}
+        rm -rf "$folder/${name:?}"
+        mv "$bucket" "$folder/"
+    done
+done
+# A dump has files, and so no bucket that is empty.
+for bucket in meta/*; do
+    [ ! -d "$bucket" ] || mkdir -p "data/${bucket##*/}"
+done

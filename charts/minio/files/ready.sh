@@ -1,0 +1,76 @@
+#!/bin/sh
+# ready.sh [SECONDS]: the app's own access key lists its own bucket over the network, the way the app goes; from $HOST
+# if that is set. With a number, tries again for so long: the kubelet itself asks once a second at most.
+#
+# The image has no S3 client. SHA-256 is all that signing a request takes:
+# https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html
+set -eu
+trap 'exit 143' TERM
+
+# The functions work on stdin, and on bytes as hex digits.
+hash() { sum=$(sha256sum); echo "${sum%% *}"; }
+
+# $escapes: the bytes $1 for `printf %b`, each combined with $2 by exclusive or.
+escape() {
+    left=$1 escapes=
+    while [ -n "$left" ]; do
+        byte=$((0x${left%"${left#??}"} ^ $2)) left=${left#??}
+        escapes="$escapes\\0$((byte / 64))$((byte / 8 % 8))$((byte % 8))"
+    done
+}
+
+# HMAC-SHA-256 by the key $1.
+hmac() {
+    padded=$1
+    [ ${#padded} -le 128 ] || { escape "$padded" 0; padded=$(printf %b "$escapes" | hash); }
+    while [ ${#padded} -lt 128 ]; do padded=${padded}00; done
+    escape "$padded" 54
+    inner=$({ printf %b "$escapes"; cat; } | hash)
+    escape "$padded" 92
+    outer=$escapes
+    escape "$inner" 0
+    printf %b "$outer$escapes" | hash
+}
+
+# $now and $authorization: headers for the method $1, path $2, query $3 and a body whose hash is $4.
+sign() {
+    now=$(date -u +%Y%m%dT%H%M%SZ)
+    scope=${now%T*}/$region/s3/aws4_request names='host;x-amz-content-sha256;x-amz-date'
+    asked=$(printf '%s\n%s\n%s\nhost:%s\nx-amz-content-sha256:%s\nx-amz-date:%s\n\n%s\n%s' \
+        "$1" "$2" "$3" "$host" "$4" "$now" "$names" "$4" | hash)
+    key=$(printf %s "AWS4$secret" | od -An -v -tx1 | tr -d ' \n')
+    for part in "${now%T*}" "$region" s3 aws4_request; do key=$(printf %s "$part" | hmac "$key"); done
+    signature=$(printf 'AWS4-HMAC-SHA256\n%s\n%s\n%s' "$now" "$scope" "$asked" | hmac "$key")
+    authorization="AWS4-HMAC-SHA256 Credential=$access/$scope, SignedHeaders=$names, Signature=$signature"
+}
+
+# Where to, and who: from the variables the app has.
+login() {
+    access=$(cat "$CREDENTIALS/S3_ACCESS_KEY") secret=$(cat "$CREDENTIALS/S3_SECRET_KEY")
+    bucket=$(cat "$CREDENTIALS/S3_BUCKET") endpoint=$(cat "$CREDENTIALS/S3_ENDPOINT")
+    region=$(cat "$CREDENTIALS/S3_REGION" 2>/dev/null || echo us-east-1)
+    port=$(cat "$CREDENTIALS/MINIO_PORT" 2>/dev/null || echo 9000)
+    case ${HOST:-} in
+        '') ;;
+        *:*) endpoint=http://[$HOST]:$port ;;
+        *) endpoint=http://$HOST:$port ;;
+    esac
+    endpoint=${endpoint%/} host=${endpoint#*://}
+}
+
+lists() {
+    nothing=$(hash </dev/null)
+    sign GET "/$bucket" max-keys=1 "$nothing"
+    wget -q -T 3 -O /dev/null --header "Host: $host" --header "Authorization: $authorization" \
+        --header "x-amz-date: $now" --header "x-amz-content-sha256: $nothing" "$endpoint/$bucket?max-keys=1" 2>&1
+}
+
+# Other scripts read this one for its functions.
+if [ "${0##*/}" = ready.sh ]; then
+    end=$(($(date +%s) + ${1:-0}))
+    login
+    until error=$(lists); do
+        [ "$(date +%s)" -lt "$end" ] || { echo "gave up: $error" >&2; exit 1; }
+        sleep 0.1
+    done
+fi

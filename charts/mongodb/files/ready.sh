@@ -1,0 +1,47 @@
+#!/bin/sh
+# ready.sh [SECONDS]: the app's own user reads from its own database over the network, the way the app goes; from $HOST
+# if that is set. With a number, tries again for so long: the kubelet itself asks once a second at most.
+#
+# With mongoexport, as mongosh needs half a second of processor time and 100 MiB to start.
+set -eu
+trap 'exit 143' TERM
+
+# $config: a file with where to and who, as everybody may read a command line.
+login() {
+    url=$(cat "$CREDENTIALS/MONGODB_URL")
+    case ${HOST:-} in
+        '') ;;
+        *:*) url=${url%%@*}@[$HOST]:27017/${url#*@*/} ;;
+        *) url=${url%%@*}@$HOST:27017/${url#*@*/} ;;
+    esac
+    case $url in
+        *\?*) url="$url&" ;;
+        *) url="$url?" ;;
+    esac
+    config=$(mktemp)
+    trap 'rm -f "$config"' EXIT
+    printf 'uri: "%s"\n' "${url}serverSelectionTimeoutMS=3000&connectTimeoutMS=3000" >"$config"
+}
+
+answers() {
+    # While the database is being prepared there is nothing to ask, and asking would take time from it.
+    [ -z "${VOLUME:-}" ] || [ -d "$VOLUME/mongod" ] || { echo "it is still being prepared"; return 1; }
+    quietly mongoexport --config "$config" --collection k8s-ee --limit 1 --out /dev/null 2>&1
+}
+
+# MongoDB's tools talk a lot, and name the password where they can't connect.
+quietly() {
+    said=$(mktemp)
+    "$@" 2>"$said" || { code=$?; sed 's#//[^/@]*@#//***@#g' "$said" >&2; rm "$said"; return "$code"; }
+    rm "$said"
+}
+
+# Other scripts read this one for its functions.
+if [ "${0##*/}" = ready.sh ]; then
+    end=$(($(date +%s) + ${1:-0}))
+    login
+    until error=$(answers); do
+        [ "$(date +%s)" -lt "$end" ] || { echo "gave up: $error" >&2; exit 1; }
+        sleep 0.1
+    done
+fi

@@ -1,0 +1,19 @@
+#!/bin/sh
+# Reads what dump.sh wrote from stdin. Exit 3, and nothing done, where there are keys already. What was read before an
+# error is wiped again.
+set -eu
+for file in "$CREDENTIALS"/REDIS_*; do export "${file##*/}=$(cat "$file")"; done
+export REDISCLI_AUTH="$REDIS_PASSWORD"
+case ${REDIS_URL:-} in rediss:*) tls=--tls ;; *) tls= ;; esac
+client=$(command -v valkey-cli || command -v redis-cli)
+ask() { "$client" ${tls:+"$tls"} -h "${HOST:-$REDIS_HOST}" -p "${REDIS_PORT:-6379}" "$@"; }
+[ -z "$(ask info keyspace | sed -n '/^db[0-9]/p')" ] || { echo "k8s-ee: there are keys already" >&2; exit 3; }
+script=$(ask script load "$(cat "${0%/*}/load.lua")")
+awk=$(command -v awk || command -v mawk)
+# A line that is none becomes a command that is none.
+# shellcheck disable=SC2016 # awk's own variables
+LC_ALL=C "$awk" -v script="$script" '
+    !/^[0-9]+ x[0-9a-f]* [0-9]+ (SET|RPUSH|HSET|SADD|ZADD|RESTORE)( x[0-9a-f]*)+$/ { $0 = "none"; script = "none" }
+    { printf "*4\r\n$7\r\nEVALSHA\r\n$%d\r\n%s\r\n$1\r\n0\r\n", length(script), script }
+    { printf "$%d\r\n%s\r\n", length($0), $0 }
+' | ask --pipe >&2 || { sh "${0%/*}/wipe.sh"; exit 1; }

@@ -1,0 +1,72 @@
+"""The volumes of databases: made larger where that can be, and remembered of which version they are."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection
+from typing import Any
+
+from k8s_ee import errors, plan
+from k8s_ee.cluster import kinds, messages, refusals, watching
+from k8s_ee.commands import session
+from k8s_ee.config import model, quantities
+from k8s_ee.plan import keeping
+
+Manifest = dict[str, Any]
+
+_KIND = "PersistentVolumeClaim"
+
+
+def grow(ctx: session.Session, wanted: model.Database, claim: Manifest | None) -> bool:
+    """Asks for a larger volume where it has to be; whether there is one to wait for.
+
+    Raises ConfigError, at its line, where the StorageClass has none to give.
+    """
+    if claim is None or not keeping.grows(wanted, claim):
+        return False
+    body = {"spec": {"resources": {"requests": {"storage": wanted.storage}}}}
+    answer = _patch(ctx, plan.ENGINES[wanted.engine], body, expected={403})
+    if answer.status == 403 and "must support resize" in answer.message:
+        raise keeping.not_growing(ctx.config, wanted, ctx.target(), claim=claim)
+    if answer.status == 403:
+        raise refusals.error_of(messages.Request("PATCH", "", f"{_KIND} {claim['metadata']['name']}"), answer)
+    ctx.notes.append(f"the volume of {wanted.engine} grows to {wanted.storage}")
+    return not ctx.options.dry_run
+
+
+def wait(ctx: session.Session, wanted: model.Database) -> None:
+    """Until the volume has grown; its pod must be there for that. Raises NotReady."""
+    size, until = quantities.parse(wanted.storage), min(ctx.deadline, time.monotonic() + wanted.startup_seconds)
+    name = plan.ENGINES[wanted.engine].claim
+    with watching.watching(ctx.cluster, [watching.Subject(_KIND, ctx.target().namespace, name)]) as watch:
+        while time.monotonic() < until:
+            watch.next(until - time.monotonic())
+            claim = watch.view.get(_KIND, name)
+            if claim and keeping.capacity(claim) >= size:
+                return
+    conditions = ((claim or {}).get("status") or {}).get("conditions") or []
+    said = "; ".join(f"{one['type']}: {one.get('message', '')}".strip(": ") for one in conditions)
+    raise errors.NotReady(
+        f"the volume of {wanted.engine} has not grown to {wanted.storage}: {said or 'nobody has said why'}",
+        hint=f"the data is as it was; look at kubectl -n {ctx.target().namespace} describe pvc {name}",
+    )
+
+
+def remember(ctx: session.Session, engine: plan.Engine) -> None:
+    """Writes on the volume of which version its data is, as long as there is a workload that knows."""
+    running = ctx.cluster.get("StatefulSet", engine.name, ctx.target().namespace)
+    if running:
+        _patch(ctx, engine, {"metadata": {"annotations": keeping.remembered(running, engine)}})
+
+
+def _patch(
+    ctx: session.Session, engine: plan.Engine, body: Manifest, *, expected: Collection[int] = ()
+) -> messages.Answer:
+    return ctx.cluster.write(
+        "PATCH",
+        kinds.kind(_KIND).path(engine.claim, namespace=ctx.target().namespace),
+        what=f"{_KIND} {engine.claim}",
+        body=body,
+        content_type=messages.MERGE_PATCH,
+        expected=expected,
+    )

@@ -1,0 +1,101 @@
+"""MongoDB of an environment, from an app's view. In the sandbox it is a stand-in: see docs/databases/mongodb.md."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import pathlib
+from collections.abc import Iterator
+from typing import Any
+
+import pymongo
+import pymongo.errors
+import pytest
+
+from tests.cluster import cli
+
+pytestmark = pytest.mark.cluster
+
+BOOTSTRAP = "db.notes.insertOne({body: 'hello'});"
+KEYS = {**cli.small(), "databases": {"mongodb": {"storage": "256Mi", "bootstrap": BOOTSTRAP}}}
+
+
+@pytest.fixture
+def shop(runner: cli.Installed, tmp_path: pathlib.Path) -> Iterator[cli.Preview]:
+    with cli.preview(runner, tmp_path) as made:
+        made.configure(KEYS)
+        made.up(image=runner.sandbox.images["base"])
+        yield made
+
+
+@contextlib.contextmanager
+def notes(preview: cli.Preview, *, user: str = "app", password: str = "") -> Iterator[Any]:
+    """The collection, over the Service, as an app; only its name is not known out here."""
+    found = json.loads(preview.kubectl("get", "secret", "mongodb-credentials-v1", "-o", "jsonpath={.data}"))
+    given, _, rest = base64.b64decode(found["MONGODB_URL"]).decode().partition("@")
+    address = preview.kubectl("get", "service", "mongodb", "-o", "jsonpath={.spec.clusterIP}")
+    target = f"mongodb://{user}:{password or given.rpartition(':')[2]}@{rest.replace('mongodb', address, 1)}"
+    client = pymongo.MongoClient[dict[str, Any]](target, directConnection=True, serverSelectionTimeoutMS=10_000)
+    with client:
+        yield client["app"]["notes"]
+
+
+def needs_mongodb(preview: cli.Preview) -> None:
+    if "ferretdb" in preview.kubectl("exec", "mongodb-0", "--", "ls", "/usr/local/bin"):
+        pytest.skip("this image has no mongod, but a stand-in that can't do that: run it where the official image is")
+
+
+def test_what_an_app_writes_stays_when_its_pod_goes_and_the_bootstrap_ran_once(shop: cli.Preview) -> None:
+    with notes(shop) as found:
+        found.insert_one({"body": "kept"})
+    shop.kubectl("delete", "pod", "mongodb-0", "--wait")
+    shop.kubectl("wait", "--for=create", "pod/mongodb-0", "--timeout=60s")
+    shop.kubectl("wait", "--for=condition=Ready", "pod/mongodb-0", "--timeout=60s")
+    with notes(shop) as found:
+        assert sorted(note["body"] for note in found.find()) == ["hello", "kept"]
+    apps = shop.kubectl("get", "pods", "-l=app.kubernetes.io/name=app", "-o=jsonpath={.items[*].status..restartCount}")
+    assert set(apps.split()) == {"0"}
+
+
+def test_nobody_gets_in_by_a_wrong_password_or_as_somebody_else(shop: cli.Preview) -> None:
+    for login in ({"password": "wrong"}, {"user": "admin"}):
+        with pytest.raises(pymongo.errors.OperationFailure), notes(shop, **login) as found:
+            found.find_one()
+
+
+def test_another_password_holds_for_the_next_login_and_leaves_open_ones_alone(shop: cli.Preview) -> None:
+    url = "mongodb://app:another-Secret_2@mongodb:27017/app"
+    script = f"umask 077; echo '{url}' >/tmp/new; NEW=/tmp/new sh /etc/k8s-ee/scripts/password.sh"
+    with notes(shop) as before:
+        before.find_one()
+        for _again in range(2):
+            shop.kubectl("exec", "mongodb-0", "--", "sh", "-c", script)
+        assert before.count_documents({}) == 1
+    with pytest.raises(pymongo.errors.OperationFailure), notes(shop) as refused:
+        refused.find_one()
+    with notes(shop, password="another-Secret_2") as after:
+        assert after.find_one()["body"] == "hello"
+
+
+def test_what_was_dumped_can_be_loaded_after_a_wipe_and_not_before(shop: cli.Preview) -> None:
+    def run(command: str) -> str:
+        return shop.kubectl("exec", "mongodb-0", "--", "sh", "-c", f"cd /etc/k8s-ee/scripts; {command}", check=False)
+
+    assert run("sh ./dump.sh >/tmp/dump && echo done") == "done\n"
+    assert "is not empty" in run("sh ./load.sh </tmp/dump")
+    assert run("sh ./wipe.sh && echo done") == "done\n"
+    with notes(shop) as wiped:
+        assert wiped.count_documents({}) == 0
+    assert run("sh ./load.sh </tmp/dump && echo done") == "done\n"
+    with notes(shop) as loaded:
+        assert loaded.find_one()["body"] == "hello"
+
+
+def test_there_are_transactions_because_it_is_a_replica_set(shop: cli.Preview) -> None:
+    needs_mongodb(shop)
+    with notes(shop) as found, found.database.client.start_session() as session:
+        with session.start_transaction():
+            found.insert_one({"body": "undone"}, session=session)
+            session.abort_transaction()
+        assert found.count_documents({"body": "undone"}) == 0

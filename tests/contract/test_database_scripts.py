@@ -1,0 +1,260 @@
+"""The scripts that the charts of the databases have in common, each in the database's own image."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import random
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from tests import servers
+
+
+@dataclasses.dataclass(frozen=True)
+class Kind:
+    """How the app's own user writes and reads with the engine's own client. `fill` makes something of every kind."""
+
+    engine: str
+    image: str
+    client: tuple[str, ...]
+    write: str
+    read: str
+    fill: str
+    password: str
+    data: str
+    version: str
+
+    def ask(
+        self, server: servers.Server, text: str, *, password: str = servers.PASSWORD
+    ) -> subprocess.CompletedProcess[str]:
+        command = [word.format(port=server.port) for word in self.client]
+        return server.run(*command, stdin=text, **{self.password: password})
+
+    def answer(self, server: servers.Server, text: str) -> str:
+        done = self.ask(server, text)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+
+_SQL = """
+CREATE TABLE parent (id int PRIMARY KEY, name varchar(50) NOT NULL UNIQUE);
+INSERT INTO parent VALUES (2, 'it''s'), (1, 'a\tb');
+CREATE TABLE child (id int PRIMARY KEY, parent int REFERENCES parent (id), amount numeric(10, 2));
+INSERT INTO child VALUES (1, 2, 12.50), (2, NULL, NULL);
+CREATE VIEW names AS SELECT name FROM parent;
+CREATE INDEX by_amount ON child (amount);
+"""
+_MARIADB = """
+CREATE PROCEDURE one() SELECT 1;
+CREATE TRIGGER none BEFORE INSERT ON child FOR EACH ROW SET NEW.amount = 1;
+CREATE TABLE bytes (some varbinary(9), emoji text);
+INSERT INTO bytes VALUES (x'00ff0a', '\u2713 \U0001f600');
+"""
+KINDS = {
+    kind.engine: kind
+    for kind in (
+        Kind(
+            engine="postgresql",
+            image="postgresql",
+            client=("psql", "-XqAt", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-U", "app", "-d", "app"),
+            write="CREATE TABLE IF NOT EXISTS entry (text text); INSERT INTO entry VALUES ('kept');\n",
+            read="SELECT text FROM entry;\n",
+            fill=_SQL + "CREATE TYPE mood AS ENUM ('good'); CREATE SEQUENCE numbers START 7;\n"
+            "CREATE FUNCTION one() RETURNS int LANGUAGE sql AS 'SELECT 1';\n",
+            password="PGPASSWORD",
+            data="pgdata/PG_VERSION",
+            version="9",
+        ),
+        Kind(
+            engine="mariadb",
+            image="mariadb",
+            client=("mariadb", "--no-defaults", "-BN", "-h127.0.0.1", "-P{port}", "-uapp", "app"),
+            write="CREATE TABLE IF NOT EXISTS entry (text text); INSERT INTO entry VALUES ('kept');\n",
+            read="SELECT text FROM entry;\n",
+            fill=f"{_SQL}{_MARIADB}",
+            password="MYSQL_PWD",
+            data="mysql/mariadb_upgrade_info",
+            version="10.6.2",
+        ),
+        Kind(
+            engine="redis",
+            image="valkey",
+            client=("valkey-cli", "-e", "-p", "{port}"),
+            write="SET entry kept\n",
+            read="GET entry\n",
+            fill='SET text "it\'s \\x00\\xff\\n"\nSET soon x PX 9000000\nSET "" nothing\nSET empty ""\n'
+            "HSET map b 2 a 1\nSADD set c a b 12\nZADD ranks 1.5 x -inf y 3 z\nRPUSH list one two one\n"
+            "XADD log 1-1 k v\nXGROUP CREATE log readers 0\nSELECT 3\nSET elsewhere 1\n",
+            password="REDISCLI_AUTH",
+            data="valkey/version",
+            version="7",
+        ),
+    )
+}
+EACH = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[dict[str, servers.Server]]:
+    """One of each that is prepared, for tests that leave it as it was."""
+    with contextlib.ExitStack() as stack:
+        yield {name: stack.enter_context(servers.made(name, image=kind.image)) for name, kind in KINDS.items()}
+
+
+def done(script: subprocess.CompletedProcess[str]) -> str:
+    assert script.returncode == 0, script.stderr
+    return script.stdout
+
+
+@EACH
+def test_what_was_written_is_there_after_a_kill_and_nothing_says_the_password(
+    kind: Kind, shared: dict[str, servers.Server]
+) -> None:
+    server = shared[kind.engine]
+    with server.running():
+        kind.answer(server, kind.write)
+    with server.running():
+        assert kind.answer(server, kind.read) == "kept"
+        done(server.script("wipe.sh"))
+    assert servers.PASSWORD not in server.log
+    assert server.log.count("preparing an empty database") == 1
+
+
+@EACH
+def test_only_the_password_opens_it_and_without_it_nothing_is_ready(
+    kind: Kind, shared: dict[str, servers.Server]
+) -> None:
+    server = shared[kind.engine]
+    with server.running():
+        assert "kept" not in kind.ask(server, kind.write + kind.read, password="wrong").stdout
+        (variable,) = (one for one in server.credentials.iterdir() if one.name == server.engine.password)
+        variable.write_text("wrong")
+        try:
+            assert server.script("ready.sh").returncode == 1
+        finally:
+            variable.write_text(servers.PASSWORD)
+        assert server.script("ready.sh", "30").returncode == 0
+
+
+@EACH
+def test_a_dump_loads_into_an_empty_one_only_and_is_the_same_there(
+    kind: Kind, shared: dict[str, servers.Server]
+) -> None:
+    server = shared[kind.engine]
+    with server.running():
+        empty = done(server.script("dump.sh"))
+        kind.answer(server, kind.fill)
+        dump = done(server.script("dump.sh"))
+        assert server.script("load.sh", stdin=dump).returncode == 3
+        assert done(server.script("dump.sh")) == dump
+        with servers.made(kind.engine, image=kind.image) as other, other.running():
+            done(other.script("load.sh", stdin=dump))
+            assert done(other.script("dump.sh")) == dump
+        done(server.script("wipe.sh"))
+        assert done(server.script("dump.sh")) == empty
+        assert server.ready()
+        done(server.script("wipe.sh"))
+        done(server.script("load.sh", stdin=dump))
+        assert done(server.script("dump.sh")) == dump
+        done(server.script("wipe.sh"))
+
+
+@EACH
+def test_what_is_no_dump_is_refused_and_leaves_nothing(kind: Kind, shared: dict[str, servers.Server]) -> None:
+    server = shared[kind.engine]
+    with server.running():
+        empty = done(server.script("dump.sh"))
+        kind.answer(server, kind.write)
+        broken = done(server.script("dump.sh")) + "\nSELEC 1;\n"
+        done(server.script("wipe.sh"))
+        assert server.script("load.sh", stdin=broken).returncode == 1
+        assert done(server.script("dump.sh")) == empty
+
+
+@EACH
+def test_another_password_is_set_once_and_stays(kind: Kind) -> None:
+    with servers.made(kind.engine, image=kind.image) as server:
+        new = server.folder / "new"
+        new.write_text("N3w-_y")
+        with server.running():
+            kind.answer(server, kind.write)
+            for _ in range(2):
+                said = server.script("password.sh", NEW=str(new))
+                assert (said.returncode, "N3w" in said.stdout + said.stderr) == (0, False), said.stderr
+            assert "kept" not in kind.ask(server, kind.read).stdout
+            assert kind.ask(server, kind.read, password="N3w-_y").stdout.strip() == "kept"
+        (server.credentials / server.engine.password).write_text("N3w-_y")
+        with server.running():
+            assert kind.ask(server, kind.read, password="N3w-_y").stdout.strip() == "kept"
+        assert "N3w" not in server.log
+
+
+@EACH
+def test_another_version_is_refused_before_anything_is_touched(kind: Kind) -> None:
+    with servers.made(kind.engine, image=kind.image) as server:
+        log = server.refused(WANTED_VERSION="99.1")
+        assert "version 99.1" in log
+        assert not [one for one in server.volume.iterdir() if one.name != "tmp"]
+        marker = server.volume / kind.data
+        marker.parent.mkdir()
+        marker.write_text(f"{kind.version}\n")
+        log = server.refused()
+        assert f"go back to version {kind.version.removesuffix('.2')}" in log
+        assert [one.name for one in marker.parent.iterdir()] == [marker.name]
+
+
+@EACH
+def test_files_that_are_no_database_are_left_alone(kind: Kind) -> None:
+    with servers.made(kind.engine, image=kind.image) as server:
+        folder = (server.volume / kind.data).parent
+        folder.mkdir()
+        (folder / "precious").write_text("mine")
+        assert "neither empty nor a database" in server.refused()
+        assert (folder / "precious").read_text() == "mine"
+
+
+@EACH
+@pytest.mark.parametrize("times", [4, pytest.param(60, marks=[pytest.mark.long, pytest.mark.timeout(900)])])
+def test_killed_at_any_moment_the_next_start_goes_on(kind: Kind, times: int) -> None:
+    chance = random.Random(7)  # noqa: S311 - the same moments every time
+    with servers.made(kind.engine, image=kind.image) as server:
+        for _ in range(times):
+            process = server.popen("start.sh")
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(chance.uniform(0.02, 2.5))
+            servers.kill(process)
+        with server.running():
+            kind.answer(server, kind.write)
+            assert kind.answer(server, kind.read) == "kept"
+
+
+def test_bootstrap_of_mariadb_runs_once_as_the_apps_user_and_one_that_fails_is_tried_anew() -> None:
+    kind = KINDS["mariadb"]
+    with servers.made("mariadb") as server:
+        server.bootstrap("CREATE TABLE entry (text text);\nSELEC 1;\n")
+        log = server.refused()
+        assert "at line 2" in log
+        assert "the bootstrap SQL failed" in log
+        assert not (server.volume / "mysql").exists()
+        server.bootstrap("CREATE TABLE entry AS SELECT current_user() AS text;\n")
+        for _ in range(2):
+            with server.running():
+                assert kind.answer(server, kind.read) == "app@%"
+
+
+def test_mariadb_takes_quotes_and_backslashes_in_names_and_password_as_they_are() -> None:
+    with servers.made("mariadb") as server:
+        login = {"MYSQL_USER": "o'\"x\\", "MYSQL_DATABASE": "d_b`; --%", "MYSQL_PASSWORD": "p'';\\ $(id)"}
+        for key, value in login.items():
+            (server.credentials / key).write_text(value)
+        with server.running():
+            query = ("mariadb", "--no-defaults", "-BN", "-h127.0.0.1", f"-P{server.port}", f"-u{login['MYSQL_USER']}")
+            answer = server.run(
+                *query, "-e", "SHOW DATABASES", login["MYSQL_DATABASE"], MYSQL_PWD=login["MYSQL_PASSWORD"]
+            )
+            assert answer.stdout.split("\n") == [login["MYSQL_DATABASE"], "information_schema", ""], answer.stderr
+            done(server.script("wipe.sh"))
+            assert server.ready()

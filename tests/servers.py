@@ -1,0 +1,135 @@
+"""A database as its chart starts it, in the sandbox's image, as the first of its processes, like in a pod."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+
+from k8s_ee import plan, resources
+from tests import trees
+
+PASSWORD = "S3cret-_x"
+PATIENCE = 60.0
+
+
+class Server:
+    """One volume with one ConfigMap and one Secret, as the chart mounts them."""
+
+    def __init__(self, engine: str, folder: pathlib.Path, *, image: str = "") -> None:
+        self.engine = plan.ENGINES[engine]
+        self.folder = folder
+        self.image = trees.tree(image or engine)
+        self.scripts, self.volume, self.credentials = folder / "scripts", folder / "volume", folder / "credentials"
+        for name in ("credentials", "sockets", "volume"):
+            (folder / name).mkdir()
+        shutil.copytree(resources.directory("charts") / engine / "files", self.scripts)
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        for key, value in self.engine.env(PASSWORD).items():
+            (self.credentials / key).write_text(str(self.port) if key.endswith("PORT") else value)
+        self.env = {
+            "PATH": "/usr/lib/postgresql/17/bin:/usr/local/bin:/usr/bin:/usr/sbin",
+            "LANG": "C.UTF-8",
+            "VOLUME": str(self.volume),
+            "CREDENTIALS": str(self.credentials),
+            "SCRIPTS": str(self.scripts),
+            "SOCKETS": str(folder / "sockets"),
+            "HOST": "127.0.0.1",
+            **dict.fromkeys(("PGPORT", "MYSQL_TCP_PORT", "REDIS_PORT"), str(self.port)),
+        }
+        for path in (folder, *folder.rglob("*")):
+            os.chown(path, self.engine.user, self.engine.user)
+
+    def bootstrap(self, sql: str) -> None:
+        (self.scripts / "bootstrap.sql").write_text(sql)
+
+    def inside(self, *command: str, own_processes: bool = False) -> list[str]:
+        user = self.engine.user
+        return trees.inside(self.image, *command, shared=self.folder, user=user, own_processes=own_processes)
+
+    def popen(self, script: str, **more: str) -> subprocess.Popen[bytes]:
+        command = self.inside("sh", str(self.scripts / script), own_processes=True)
+        with self._log.open("ab") as log:
+            return subprocess.Popen(
+                command, env=self.env | more, start_new_session=True, stdout=log, stderr=subprocess.STDOUT
+            )
+
+    def run(self, *command: str, stdin: str = "", **more: str) -> subprocess.CompletedProcess[str]:
+        """Beside the server, in its image."""
+        return subprocess.run(
+            self.inside(*command),
+            env=self.env | more,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+
+    def script(self, name: str, *arguments: str, stdin: str = "", **more: str) -> subprocess.CompletedProcess[str]:
+        return self.run("sh", str(self.scripts / name), *arguments, stdin=stdin, **more)
+
+    def ready(self) -> bool:
+        return self.script("ready.sh").returncode == 0
+
+    @property
+    def _log(self) -> pathlib.Path:
+        return self.folder.parent / f"{self.folder.name}.log"
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text(errors="replace")
+
+    @contextlib.contextmanager
+    def running(self, **more: str) -> Iterator[subprocess.Popen[bytes]]:
+        """Until it is ready; killed with everything it started at the end."""
+        process = self.popen("start.sh", **more)
+        try:
+            end = time.monotonic() + PATIENCE
+            while process.poll() is None and not self.ready():
+                assert time.monotonic() < end, self.log
+            assert process.poll() is None, self.log
+            yield process
+        finally:
+            kill(process)
+
+    def refused(self, **more: str) -> str:
+        """What it says when it ends by itself."""
+        process = self.popen("start.sh", **more)
+        try:
+            assert process.wait(PATIENCE) == 1, self.log
+        finally:
+            kill(process)
+        return self.log
+
+
+def first_process(process: subprocess.Popen[bytes]) -> int:
+    """The one that is number 1 inside."""
+    children = pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    assert len(children) == 1, children
+    return int(children[0])
+
+
+def kill(process: subprocess.Popen[bytes]) -> None:
+    """As a node does to a container: everything at once, nothing is asked."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait(PATIENCE)
+
+
+@contextlib.contextmanager
+def made(engine: str, *, image: str = "") -> Iterator[Server]:
+    with tempfile.TemporaryDirectory(prefix="k8s-ee-db.", dir="/tmp") as folder:  # short: a socket's path has a limit
+        root = pathlib.Path(folder)
+        root.chmod(0o755)
+        (root / "db").mkdir()
+        yield Server(engine, root / "db", image=image)
