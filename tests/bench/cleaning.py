@@ -2,7 +2,7 @@
 
 serial   as most scripts do it: for each, one REST call whether it is closed, then `kubectl delete namespace --wait`
 floor    what no tool that keeps to the API can be much faster than: all DELETEs at once, then one watch to the 404
-k8s-ee   `k8s-ee janitor`, from the start of the process to its end; it also judges, proves, and tells GitHub at its pace
+k8s-ee   `k8s-ee janitor`, from the start of the process to its end; it also judges, proves, and tells what GitHub takes
 
 One after another on the same cluster, each with fifty environments of its own: the fence, and a pod that kwok pretends
 to run. Exit code 1 when a target is missed.

@@ -105,6 +105,7 @@ def place(bare_cluster: bare.Bare) -> Iterator[Place]:
     kubectl("apply", "--server-side", "-k", str(resources.directory("k8s") / "janitor" / "base"))
     kubectl("patch", "cronjob", "-n", HOME, ACCOUNT, "--type=merge", "-p", '{"spec":{"suspend":true}}')
     in_force(kubectl)
+    kubectl("-n", HOME, "delete", "leases", "--all")  # those of other tests: a first pass makes its own
     token = kubectl("-n", HOME, "create", "token", ACCOUNT).strip()
     with hub() as server, counted(bare_cluster.sandbox, token) as (url, asked):
         yield Place(bare_cluster, server, url, asked)

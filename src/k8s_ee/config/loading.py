@@ -26,9 +26,9 @@ def config(text: bytes | str, *, path: str, platform: model.Platform | None) -> 
 
 def _project(text: bytes | str) -> str:
     """Of a file that is no YAML: its mistake is elsewhere, and somebody has to hear of it. "" when no line says so."""
-    data = text.encode() if isinstance(text, str) else text[: document.MAX_BYTES]
+    written = text if isinstance(text, str) else text[: document.MAX_BYTES].decode(errors="replace")
     named = rf"""^projectId:[ ]+(["']?)({environment.PROJECT_ID.pattern})\1[ \t]*(?:\#.*)?\r?$"""
-    found = re.findall(named, data.decode(errors="replace").removeprefix("\ufeff"), re.MULTILINE | re.ASCII)
+    found = re.findall(named, written.removeprefix("\ufeff"), re.MULTILINE | re.ASCII)
     return str(found[0][1]) if len(found) == 1 else ""
 
 
