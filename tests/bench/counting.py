@@ -10,9 +10,12 @@ import re
 import ssl
 import threading
 import urllib.parse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 Counts = collections.Counter[str]
+Fault = Callable[[str], int]
+"""From what is asked to the status it is refused with; 0 = it is passed on, DROPPED = the connection ends."""
+DROPPED = -1
 
 _HOP = {"connection", "host", "transfer-encoding", "content-length", "authorization", "keep-alive"}
 _BODILESS = {204, 304}
@@ -42,7 +45,9 @@ def _discovery(path: str) -> str:
 
 
 @contextlib.contextmanager
-def running(server: str, *, authority: str, token: str) -> Iterator[tuple[str, Counts]]:
+def running(
+    server: str, *, authority: str, token: str, fault: Fault = lambda _asked: 0
+) -> Iterator[tuple[str, Counts]]:
     """URL and what was counted so far. `server` is the API server's https URL, `authority` its CA as PEM."""
     counts: Counts = collections.Counter()
     address = urllib.parse.urlsplit(server).netloc
@@ -54,6 +59,9 @@ def running(server: str, *, authority: str, token: str) -> Iterator[tuple[str, C
 
         def count(self) -> None:
             counts[named(self.command, self.path)] += 1
+
+        def fault(self) -> int:
+            return fault(named(self.command, self.path))
 
         authorization = f"Bearer {token}"
 
@@ -78,13 +86,26 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def count(self) -> None:
         raise NotImplementedError
 
+    def fault(self) -> int:
+        raise NotImplementedError
+
     def _forward(self) -> None:
         self.count()
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0)) or None
+        if status := self.fault():
+            return self._refuse(status)
         headers = {key: value for key, value in self.headers.items() if key.lower() not in _HOP}
         with contextlib.closing(self.upstream()) as connection, contextlib.suppress(ConnectionError):
             connection.request(self.command, self.path, body, {**headers, "Authorization": self.authorization})
             self._answer(connection.getresponse())
+        return None
+
+    def _refuse(self, status: int) -> None:
+        self.close_connection = True
+        if status != DROPPED:
+            self.send_response_only(status)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
 
     def _answer(self, answer: http.client.HTTPResponse) -> None:
         """In chunks, each as soon as it is there: a watch has no end."""

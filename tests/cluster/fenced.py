@@ -91,6 +91,14 @@ class Maker:
         self.apply(plan.namespace(target, settings))
         self.apply(*plan.fence(target, wanted, settings), namespace=target.namespace)
 
+    def external_databases(self, target: environment.Environment, there: model.ExternalDatabases) -> Manifest:
+        """The policy that an environment with an external database has besides."""
+        settings = dataclasses.replace(self._platform(), external_databases=there)
+        databases = (model.Database(engine="postgresql", external="theirs"),)
+        wanted = dataclasses.replace(self._config(port=3000), databases=databases)
+        fence = plan.fence(target, wanted, settings)
+        return next(one for one in fence if one["metadata"]["name"] == "external-databases")
+
     def app(self, target: environment.Environment, *, port: int = 3000, **spec: Any) -> None:
         """`spec` overrides keys of the Deployment's."""
         wanted, image = self._config(port=port), self.sandbox.images["base"]

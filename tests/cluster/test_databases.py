@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import functools
 import json
 import os
 import pathlib
+import random
 import secrets
 import signal
 from collections.abc import Iterator
 
 import pytest
+import yaml
 
 from k8s_ee_sandbox import platform
 from tests import conftest
+from tests.bench import counting
 from tests.cluster import cli
 
 pytestmark = pytest.mark.cluster
@@ -204,3 +209,95 @@ def test_larger_storage_is_refused_on_its_line_where_no_volume_can_grow(preview:
         line = next(at for at, text in enumerate(preview.config.read_text().splitlines(), 1) if "96Mi" in text)
         assert (refused.code, f"k8s-ee.yaml:{line}" in refused.said) == (2, True), refused.said
         assert "its StorageClass can't make volumes larger" in refused.said
+
+
+@contextlib.contextmanager
+def faulty(installed: cli.Installed, folder: pathlib.Path, fault: counting.Fault) -> Iterator[str]:
+    """Path of a kubeconfig whose API server fails so."""
+    config = yaml.safe_load(installed.kubeconfig.read_text())
+    reached = config["clusters"][0]["cluster"]
+    authority = base64.b64decode(reached["certificate-authority-data"]).decode()
+    token = config["users"][0]["user"]["token"]
+    with counting.running(reached["server"], authority=authority, token=token, fault=fault) as (url, _):
+        config["clusters"][0]["cluster"] = {"server": url}
+        path = folder / "faulty.kubeconfig"
+        path.write_text(yaml.safe_dump(config))
+        yield str(path)
+
+
+def secrets_fail(answer: int, asked: str) -> int:
+    return answer if asked == "get secrets" else 0
+
+
+@pytest.mark.parametrize("rounds", [4, pytest.param(50, marks=[pytest.mark.long, pytest.mark.timeout(3600)])])
+def test_the_password_outlives_redeploys_whatever_the_api_server_answers(
+    ready: cli.Preview, tmp_path: pathlib.Path, rounds: int
+) -> None:
+    before, pods, chance = kept(ready), uids(ready), random.Random(5)  # noqa: S311 - the same faults every time
+    answers = (403, 500, 504, counting.DROPPED)
+
+    def some_fail(_asked: str) -> int:
+        return chance.choice((0, 0, 0, *answers))
+
+    for number in range(rounds):
+        answer = answers[number % len(answers)]
+        with faulty(ready.installed, tmp_path, functools.partial(secrets_fail, answer)) as kubeconfig:
+            failed = ready.run("deploy-db", "--timeout", "20", K8S_EE_KUBECONFIG=kubeconfig)
+            assert failed.code in {3, 5}, (number, answer, failed.said)
+        with faulty(ready.installed, tmp_path, some_fail) as kubeconfig:
+            ready.run("deploy-db", "--timeout", "20", K8S_EE_KUBECONFIG=kubeconfig)
+        assert ready.run("deploy-db", "--dry-run").code == 0, number
+        assert kept(ready) == before, (number, answer)
+    done = ready.run("deploy-db")
+    assert done.code == 0, done.said
+    assert (kept(ready), uids(ready)) == (before, pods)
+    assert_kept(ready)
+
+
+# Talks to each as an app does, once: what is not there yet is a failure.
+MIGRATE = r"""
+import os, socket, psycopg
+psycopg.connect(os.environ["DATABASE_URL"]).execute("INSERT INTO entry VALUES ('migrated')")
+def said(prefix, send=b""):
+    with socket.create_connection((os.environ[prefix + "_HOST"], int(os.environ[prefix + "_PORT"])), timeout=5) as one:
+        one.sendall(send)
+        return one.recv(99)
+assert b"MariaDB" in said("MYSQL")
+assert said("REDIS", b"AUTH %s\r\n" % os.environ["REDIS_PASSWORD"].encode()) == b"+OK\r\n"
+"""
+SLOW = {
+    "postgresql": "CREATE TABLE entry (text text); SELECT pg_sleep({});",
+    "mariadb": "CREATE TABLE entry (text text); DO sleep({});",
+}
+
+
+@pytest.mark.parametrize(
+    ("times", "seconds"), [(1, 5), pytest.param(100, 30, marks=[pytest.mark.long, pytest.mark.timeout(9000)])]
+)
+def test_after_a_cold_start_with_a_slow_init_script_no_app_restarted_and_no_migration_failed(
+    installed: cli.Installed, tmp_path: pathlib.Path, image: str, times: int, seconds: int
+) -> None:
+    stores = {engine: {"storage": "64Mi"} for engine in ENGINES}
+    for engine, sql in SLOW.items():
+        stores[engine]["bootstrap"] = sql.format(seconds)
+    for _ in range(times):
+        with cli.preview(installed, tmp_path) as preview:
+            app = cli.small(migrate=["python3", "-uc", MIGRATE])
+            preview.configure({**app, "databases": stores})
+            preview.up(image=image)
+            pods = json.loads(preview.kubectl("get", "pods", "-o", "json"))["items"]
+            statuses = [one["status"] for one in pods]
+            counts = [one["restartCount"] for status in statuses for one in status["containerStatuses"]]
+            assert set(counts) == {0}
+            jobs = json.loads(preview.kubectl("get", "jobs", "-o", "json"))["items"]
+            assert [one["status"].get("failed", 0) for one in jobs] == [0]
+
+
+def test_of_databases_that_do_not_all_start_each_says_whether_it_answers(preview: cli.Preview, image: str) -> None:
+    stores = {"redis": {"storage": "64Mi"}, "mariadb": {"storage": "64Mi", "bootstrap": "SELEC 1;"}}
+    preview.configure({**cli.small(), "databases": stores})
+    assert preview.run("create-namespace").code == 0
+    done = preview.run("deploy-db", "--output", "json")
+    assert done.code == 4, done.said
+    assert json.loads(done.outcome["outputs"]["ready"]) == {"redis": True, "mariadb": False}
+    assert "the bootstrap SQL failed" in done.said

@@ -98,8 +98,8 @@ def test_an_app_uses_what_its_team_brings_once_the_secret_is_there(
 
         literals = [f"--from-literal={name}={value}" for name, value in there.items() if name != "S3_BUCKET"]
         other.kubectl("create", "secret", "generic", "their-files", *literals)
-        may_read = {"K8S_EE_KUBECONFIG": str(runner.sandbox.kubeconfig)}
-        lacking = other.run("up", image=image, **may_read)
+        may_read = str(runner.sandbox.kubeconfig)
+        lacking = other.run("up", image=image, K8S_EE_KUBECONFIG=may_read)
         assert lacking.code == 2, lacking.said
         assert "the Secret `their-files` has no S3_BUCKET" in lacking.stderr
         assert there["S3_SECRET_KEY"] not in lacking.said

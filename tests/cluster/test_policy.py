@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from k8s_ee import environment, resources
+from k8s_ee.config import model
 from k8s_ee_sandbox import artifacts, cluster, platform, progress
 from tests import conftest
 from tests.cluster import fenced, outside, workloads
@@ -136,6 +137,24 @@ def test_an_environment_reaches_the_internet_but_neither_cluster_nor_cloud_nor_p
     assert unfenced == forbidden | {internet}  # all are there: what does not reach them is held back
     assert reached == {internet}
     assert uplink.ours() == []
+
+
+@pytest.mark.usefixtures("world")
+def test_an_external_database_is_reached_where_the_platform_says_and_nowhere_else(
+    maker: fenced.Maker, environments: tuple[environment.Environment, environment.Environment], tenant: str
+) -> None:
+    target, database = environments[0], (maker.pod_address(tenant), 8000)
+    there = model.ExternalDatabases(cidrs=(f"{_PRIVATE[0]}/32",), namespaces=(tenant,))
+    maker.apply(maker.external_databases(target, there), namespace=target.namespace)
+    pod = workloads.pod("external", workloads.pod_spec(maker.sandbox.images["base"], fenced.APP))
+    pod["spec"]["serviceAccountName"] = "preview"
+    maker.apply(pod, namespace=target.namespace)
+    try:
+        maker.kubectl("-n", target.namespace, "wait", "--for=condition=Ready", "pod/external", "--timeout=60s")
+        reached = maker.reached(target.namespace, _forbidden(maker, tenant), pod="external")
+        assert reached == {database, (_PRIVATE[0], outside.PORT)}
+    finally:
+        maker.kubectl("-n", target.namespace, "delete", "pod/external", "networkpolicy/external-databases")
 
 
 def test_a_rollout_to_another_port_keeps_both_versions_reachable(

@@ -6,7 +6,7 @@ import functools
 import json
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from k8s_ee import errors, helm, outcome, plan
@@ -27,7 +27,7 @@ def deploy_db(ctx: session.Session) -> outcome.Outcome:
         apply(ctx, render(ctx))
         wait(ctx)
     outputs = {
-        "ready": json.dumps({database.engine: not ctx.options.dry_run for database in ctx.config.deployed}),
+        "ready": _readiness(ctx, {database.engine for database in ctx.config.deployed}),
         "seconds": f"{time.monotonic() - started:.1f}",
         "credentials": json.dumps([plan.ENGINES[database.engine].secret for database in ctx.config.deployed]),
     }
@@ -80,14 +80,30 @@ def wait(ctx: session.Session) -> None:
     external.wait(ctx)
     workloads = [("StatefulSet", database.engine) for database in ctx.config.deployed]
     if workloads:
-        waiting.ready(
-            ctx.cluster,
-            ctx.target().namespace,
-            workloads,
-            deadline=min(ctx.deadline, time.monotonic() + max(one.startup_seconds for one in ctx.config.deployed) + 30),
-            progress=ctx.say,
-            redact=ctx.redactor.redact,
-        )
+        longest = max(one.startup_seconds for one in ctx.config.deployed)
+        try:
+            waiting.ready(
+                ctx.cluster,
+                ctx.target().namespace,
+                workloads,
+                deadline=min(ctx.deadline, time.monotonic() + longest + 30),
+                progress=ctx.say,
+                redact=ctx.redactor.redact,
+            )
+        except errors.NotReady:
+            ctx.outputs["ready"] = _readiness(ctx, _answering(ctx))
+            raise
+
+
+def _readiness(ctx: session.Session, answering: Collection[str]) -> str:
+    """JSON: of each database that is deployed, whether it answers."""
+    wanted = [database.engine for database in ctx.config.deployed]
+    return json.dumps({engine: engine in answering and not ctx.options.dry_run for engine in wanted})
+
+
+def _answering(ctx: session.Session) -> set[str]:
+    found = ctx.cluster.list("StatefulSet", ctx.target().namespace)
+    return {one["metadata"]["name"] for one in found if one.get("status", {}).get("readyReplicas")}
 
 
 def _render_one(ctx: session.Session, database: model.Database) -> tuple[Manifest, ...]:
