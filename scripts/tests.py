@@ -20,6 +20,8 @@ _WORKERS = 3
 """Most of the time is spent waiting for a cluster, and each worker has its own."""
 _MEMORY = pathlib.Path("/dev/shm")  # noqa: S108 - nothing is made in it but a folder with a name of its own
 _ROOM = 4 * 2**30
+_LONG_ONLY = frozenset({"promtool"})
+"""Minutes of compiling for tests that only `--long` runs."""
 _STOPPED = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -33,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     before = leftovers.count()
     if not for_pytest:
         try:
-            _build_first()
+            _build_first(long=options.long)
         except errors.SandboxError as error:
             print(f"error: {error}", file=sys.stderr)
             return 1
@@ -52,12 +54,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code or (1 if failed or behind else 0)
 
 
-def _build_first() -> None:
+def _build_first(*, long: bool) -> None:
     """What takes minutes on a cold machine. Built by the first test that needs it, it would use up that test's time."""
     profiles = [cluster_profiles.find(name) for name in cluster_profiles.names()]
     lines = progress.Progress()
     packages.ensure(*sorted({package for one in profiles for package in one.missing_packages()}), progress=lines)
-    artifacts.ensure(*artifacts.RECIPES, progress=lines)
+    artifacts.ensure(*(name for name in artifacts.RECIPES if long or name not in _LONG_ONLY), progress=lines)
 
 
 def _scratch() -> pathlib.Path | None:

@@ -17,6 +17,8 @@ SHIPPED = {
     "janitor": actionfiles.ROOT / "k8s" / "janitor" / "components" / "alerts" / "rules.yaml",
     "datastore": actionfiles.ROOT / "k8s" / "datastore" / "rules.yaml",
 }
+# Compiling promtool takes minutes on a cold machine.
+needs_promtool = pytest.mark.long
 PASSED = "k8s_ee_janitor_last_full_pass_timestamp_seconds"
 Case = dict[str, Any]
 
@@ -116,6 +118,7 @@ def evaluate(promtool: pathlib.Path, folder: pathlib.Path, test: dict[str, Any],
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@needs_promtool
 @pytest.mark.parametrize("case", CASES)
 def test_an_alert_fires_when_it_should_and_not_before(
     promtool: pathlib.Path, tmp_path: pathlib.Path, case: str
@@ -131,6 +134,7 @@ def test_every_alert_is_tried() -> None:
     assert tried == shipped
 
 
+@needs_promtool
 @pytest.mark.parametrize("rules", SHIPPED)
 def test_what_an_alert_says_can_be_filled_in(promtool: pathlib.Path, tmp_path: pathlib.Path, rules: str) -> None:
     (tmp_path / "rules.yaml").write_text(yaml.safe_dump(yaml.safe_load(SHIPPED[rules].read_text())["spec"]))
@@ -143,6 +147,7 @@ REQUESTS = "nginx_ingress_controller_requests"
 BUILD = 'nginx_ingress_controller_build_info{controller_namespace="ingress-nginx"}'
 
 
+@needs_promtool
 @pytest.mark.parametrize("label", ["namespace", "exported_namespace"])
 def test_the_question_about_traffic_is_answered_with_the_time_of_the_last_request(
     promtool: pathlib.Path, tmp_path: pathlib.Path, label: str
@@ -166,6 +171,7 @@ def test_the_question_about_traffic_is_answered_with_the_time_of_the_last_reques
     evaluate(promtool, tmp_path, {"input_series": series(**given), "promql_expr_test": [question]})
 
 
+@needs_promtool
 def test_the_question_has_no_answer_while_nobody_scrapes_the_controller(
     promtool: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
