@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from k8s_ee import config, plan, resources
+from k8s_ee.config import model
 from k8s_ee_sandbox import artifacts, kube_schemas, manifests, progress, sources
 from tests.unit.plan import facts
 
@@ -29,6 +30,7 @@ def everything(scratch: pathlib.Path) -> dict[str, list[facts.Manifest]]:
     configs = {
         "minimal": facts.config(),
         "full": facts.FULL,
+        "databases": facts.config(databases=tuple(map(model.Database, plan.ENGINES))),
         "guestbook": config.load(_EXAMPLE.read_text(), path=str(_EXAMPLE)),
     }
     found = {f"environment-{name}": _environment(one) for name, one in configs.items()}

@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from k8s_ee_sandbox import platform
-from tests import conftest
+from tests import conftest, world
 from tests.bench import counting
 from tests.cluster import cli
 
@@ -79,6 +79,23 @@ def ready(preview: cli.Preview, image: str, databases: dict[str, object]) -> cli
     preview.up(image=image)
     write(preview)
     return preview
+
+
+def test_the_example_writes_and_reads_through_each_also_after_it_was_away(
+    preview: cli.Preview, image: str, databases: dict[str, object]
+) -> None:
+    source = (world.ROOT / "examples" / "pinboard" / "pinboard.py").read_text()
+    preview.configure({**cli.small(source), "databases": databases})
+    preview.up(image=image)
+    pinned = {engine: preview.ask(f"/{engine}", method="POST", body={"pin": engine}) for engine in ENGINES}
+    assert pinned == {engine: (200, json.dumps([json.dumps({"pin": engine})])) for engine in ENGINES}
+    app = preview.kubectl("get", "pods", "-l", "app.kubernetes.io/name=app", "-o", "jsonpath={.items[*].metadata.uid}")
+    preview.kubectl("delete", *(f"pod/{engine}-0" for engine in ENGINES), "--wait")
+    for engine in ENGINES:
+        preview.kubectl("rollout", "status", f"statefulset/{engine}", "--timeout=120s")
+        assert preview.ask(f"/{engine}") == pinned[engine]
+    left = preview.kubectl("get", "pods", "-l", "app.kubernetes.io/name=app", "-o", "jsonpath={.items[*].metadata.uid}")
+    assert left == app
 
 
 def test_the_app_starts_after_each_database_and_every_row_outlives_the_pods(ready: cli.Preview) -> None:
@@ -301,3 +318,33 @@ def test_of_databases_that_do_not_all_start_each_says_whether_it_answers(preview
     assert done.code == 4, done.said
     assert json.loads(done.outcome["outputs"]["ready"]) == {"redis": True, "mariadb": False}
     assert "the bootstrap SQL failed" in done.said
+
+
+def test_drained_from_its_node_every_database_comes_back_with_its_rows(
+    ready: cli.Preview, kubectl: conftest.Kubectl
+) -> None:
+    node = ready.kubectl("get", "pod/mariadb-0", "-o", "jsonpath={.spec.nodeName}")
+    before = uids(ready)
+    try:
+        selector = f"--pod-selector=k8s-ee/pr={ready.number}"
+        kubectl("drain", node, selector, "--delete-emptydir-data", "--timeout=90s")
+    finally:
+        kubectl("uncordon", node)
+    for engine in ENGINES:
+        ready.kubectl("rollout", "status", f"statefulset/{engine}", "--timeout=120s")
+    assert not set(before.values()) & set(uids(ready).values())
+    assert_kept(ready)
+
+
+@pytest.mark.parametrize("times", [2, pytest.param(20, marks=[pytest.mark.long, pytest.mark.timeout(1800)])])
+def test_an_app_that_crashes_and_is_taken_back_never_touches_a_database(
+    ready: cli.Preview, image: str, databases: dict[str, object], times: int
+) -> None:
+    before = uids(ready), kept(ready)
+    for number in range(times):
+        ready.configure({**cli.small(f"raise SystemExit({number + 1})"), "databases": databases})
+        failed = ready.run("up", image=image)
+        assert failed.code == 4, failed.said
+        assert "was taken back" in failed.said
+        assert (uids(ready), kept(ready)) == before
+    assert_kept(ready)

@@ -1,0 +1,48 @@
+"""Which values of a database's Secret never show in anything we print."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from k8s_ee import plan
+from k8s_ee.commands import secrecy
+
+
+class Hidden:
+    """Takes the place of the session, of which nothing but this is asked."""
+
+    def __init__(self) -> None:
+        self.values: set[str] = set()
+
+    def hide(self, *values: str) -> None:
+        self.values |= set(values)
+
+
+def hidden(engine: str, values: dict[str, str]) -> set[str]:
+    session: Any = Hidden()
+    secrecy.hide(session, plan.ENGINES[engine], values)
+    found: set[str] = session.values
+    return found
+
+
+@pytest.mark.parametrize("engine", sorted(plan.ENGINES))
+def test_the_password_is_hidden_by_itself_and_wherever_it_is_in(engine: str) -> None:
+    values = dict(plan.ENGINES[engine].env("S3cret-_x"))
+    found = hidden(engine, values)
+    assert found == {"S3cret-_x"} | {value for value in values.values() if "S3cret-_x" in value}
+
+
+def test_a_password_that_is_quoted_in_a_url_is_hidden_in_both_forms() -> None:
+    values = {"PGPASSWORD": "p/w@1", "DATABASE_URL": "postgresql://app:p%2Fw%401@db/app", "PGPORT": "5432"}
+    assert hidden("postgresql", values) == {"p/w@1", "postgresql://app:p%2Fw%401@db/app"}
+
+
+def test_a_password_that_is_only_in_a_url_is_hidden_too() -> None:
+    url = "mongodb+srv://team:p%2Fw@cluster.example.net/orders"
+    assert hidden("mongodb", {"MONGODB_URL": url, "MONGODB_DATABASE": "orders"}) == {url, "p/w"}
+
+
+def test_what_is_no_url_is_no_error_and_nothing_of_it_is_hidden() -> None:
+    assert hidden("redis", {"REDIS_PORT": "6379", "REDIS_HOST": "//[broken"}) == set()
