@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 _BECOME_REAPER = 36  # PR_SET_CHILD_SUBREAPER
 _PROC = pathlib.Path("/proc")
 _CGROUPS = pathlib.Path("/sys/fs/cgroup")
+_SHARED = pathlib.Path("/dev/shm")  # noqa: S108 - only looked at
 _TIMEOUT = 30
 # In names of links, namespaces and control groups, and wherever those are mentioned.
 _SANDBOX = re.compile(r"(?:^|[\s/])(?:k8s-ee|ee)-([a-z0-9-]+?)(?:-inet)?(?=[\s/]|$)")
@@ -62,6 +63,7 @@ def count() -> Counts:
         "route": collections.Counter(_lines("ip", "route", "show", "table", "all")),
         "firewall rule": collections.Counter([*_rules("iptables-save"), *_rules("ip6tables-save")]),
         "control group": collections.Counter(control_groups()),
+        "shared memory": collections.Counter(path.name for path in _SHARED.glob("PostgreSQL.*")),
     }
 
 

@@ -9,12 +9,14 @@ import pytest
 
 from k8s_ee_sandbox import artifacts, progress
 
-# The mounts are this command's own and go with it; the tree itself is shared and stays as it is.
+# The mounts are this command's own and go with it; the tree itself is shared and stays as it is. So does shared memory:
+# a database that is killed leaves its own behind.
 _ENTER = """
 root=$1 shared=$2 at=$3 user=$4
 shift 4
 mount -t tmpfs -o mode=1777 tmpfs "$root/tmp"
 mount --rbind /dev "$root/dev"
+mount -t tmpfs -o mode=1777 tmpfs "$root/dev/shm"
 mount --rbind /proc "$root/proc"
 mkdir -p "$root$at"
 mount --bind "$shared" "$root$at"
