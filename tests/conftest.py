@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Iterator
 from typing import Protocol
 
+import hypothesis
 import pytest
 import xdist.remote
 import xdist.scheduler
@@ -17,6 +18,14 @@ from k8s_ee_sandbox import artifacts, cluster, progress
 
 _PATIENCE = 120.0
 _TOGETHER = {f"tests/cluster/{name}.py": "toolkit image" for name in ("test_responder", "test_janitor_cronjob")}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The same examples each time, so that a run can be repeated; `make test-long` looks for new ones."""
+    repeated = "not long" in config.getoption("markexpr")
+    # How long an example takes says how busy the machine is.
+    hypothesis.settings.register_profile("k8s-ee", deadline=None, derandomize=repeated)
+    hypothesis.settings.load_profile("k8s-ee")
 
 
 class Scheduler(xdist.scheduler.LoadFileScheduling):

@@ -53,7 +53,7 @@ def _echoed(connection: socket.socket, text: bytes) -> float:
 
 def test_a_question_takes_one_round_trip_and_the_first_one_of_a_connection_two(connection: socket.socket) -> None:
     assert _echoed(connection, b"first") >= 2 * ROUND_TRIP
-    assert ROUND_TRIP <= _echoed(connection, b"second") < 2 * ROUND_TRIP
+    assert ROUND_TRIP <= min(_echoed(connection, b"next") for _ in range(5)) < 2 * ROUND_TRIP
 
 
 def test_bandwidth_is_not_limited_by_the_round_trip(connection: socket.socket) -> None:

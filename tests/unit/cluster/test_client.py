@@ -72,7 +72,7 @@ def test_the_server_says_how_long_to_wait(kube: wire.Kube, api: cluster.Cluster)
     kube.fail("GET", "/version", 429, Retry_After="1")
     began = time.monotonic()
     api.version()
-    assert 1.0 <= time.monotonic() - began < 3
+    assert 1.0 <= time.monotonic() - began < 8
 
 
 def test_a_connection_cut_in_the_middle_is_retried(kube: wire.Kube, api: cluster.Cluster) -> None:

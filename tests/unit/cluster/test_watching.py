@@ -75,7 +75,7 @@ def test_a_forbidden_watch_is_told_at_once(kube: wire.Kube, api: cluster.Cluster
     began = time.monotonic()
     with pytest.raises(errors.Refused), watching.watching(api, [SUBJECT]) as watch:
         watch.next(10)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 8
 
 
 def test_a_quiet_watch_is_stopped_without_waiting_for_it(kube: wire.Kube, api: cluster.Cluster) -> None:
@@ -83,7 +83,7 @@ def test_a_quiet_watch_is_stopped_without_waiting_for_it(kube: wire.Kube, api: c
         until(watch, lambda: watch.complete)
         kube.await_watches(1)
         began = time.monotonic()
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 8
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("k8s-ee-watch")]
 
 

@@ -29,7 +29,7 @@ PIECES = [
     ),
 ]
 TEXTS = st.one_of(st.text(max_size=300), st.lists(st.sampled_from(PIECES), max_size=60).map("".join))
-SETTINGS = hypothesis.settings(max_examples=300, deadline=1_000)
+SETTINGS = hypothesis.settings(max_examples=300, deadline=5_000)
 
 
 def check(text: str | bytes) -> None:
@@ -109,15 +109,15 @@ def _huge() -> dict[str, str]:
 
 
 @pytest.mark.parametrize("name", sorted(_huge()))
-def test_the_largest_file_of_any_shape_is_judged_within_a_second(name: str) -> None:
+def test_the_largest_file_of_any_shape_is_judged_within_seconds(name: str) -> None:
     start = time.process_time()
     check(_huge()[name])
-    assert time.process_time() - start < 1
+    assert time.process_time() - start < 5
 
 
-def test_ten_thousand_repositories_are_read_within_a_second() -> None:
+def test_ten_thousand_repositories_are_read_within_seconds() -> None:
     numbers = ",".join(map(str, range(1, 10_001)))
     start = time.process_time()
     platform = config.load_platform(f"domain: a\nallowed: {{repositoryIds: [{numbers}]}}", path="p")
-    assert time.process_time() - start < 1
+    assert time.process_time() - start < 5
     assert len(platform.allowed_repository_ids) == 10_000

@@ -187,7 +187,7 @@ def test_a_limit_that_ends_before_the_time_is_up_is_waited_for(server: wire.Serv
     server.faults.add(fault)
     start = time.monotonic()
     assert connect(server).states(truth) == truth
-    assert 1 <= time.monotonic() - start < 3
+    assert 1 <= time.monotonic() - start < 8
     assert server.count(GRAPHQL) == 2
 
 
@@ -199,7 +199,7 @@ def test_a_limit_that_lasts_is_unknown_at_once_and_nobody_goes_on_asking(server:
     server.faults.add(fault)
     start = time.monotonic()
     found = connect(server).states(truth, seconds=10)
-    assert time.monotonic() - start < 3
+    assert time.monotonic() - start < 8
     assert reasons(found) == {"GitHub's rate limit is used up"}
     assert len(found) == 1000
     assert server.count(GRAPHQL) <= 3
@@ -221,7 +221,7 @@ def test_a_process_that_was_told_to_end_waits_for_nothing(server: wire.Server) -
     connection.hurry()
     start = time.monotonic()
     assert reasons(connection.states(truth)) == {"GitHub's rate limit is used up"}
-    assert time.monotonic() - start < 2
+    assert time.monotonic() - start < 15
 
 
 def test_a_repository_that_is_gone_or_hidden_is_unknown_and_the_others_are_not(server: wire.Server) -> None:
