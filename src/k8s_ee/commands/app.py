@@ -30,7 +30,7 @@ def deploy_app(ctx: session.Session, *, image: str) -> outcome.Outcome:
         room.wake(ctx, ctx.observed)
         sleeping.wake_databases(ctx.cluster, ctx.observed)
     started = time.monotonic()
-    databases.hide_credentials(ctx, ctx.target().namespace)
+    databases.hide_credentials(ctx, ctx.target().namespace, [one.engine for one in ctx.config.deployed])
     reporting.begin(ctx, "deploy-app", phase="app")
     release = render(ctx, image=image)
     if ctx.options.dry_run:

@@ -6,7 +6,7 @@ import functools
 import json
 import secrets
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from k8s_ee import errors, helm, outcome, plan
@@ -67,12 +67,22 @@ def apply(ctx: session.Session, rendered: Mapping[str, tuple[Manifest, ...]]) ->
     pool.side_by_side(steps)
 
 
-def hide_credentials(ctx: session.Session, namespace: str) -> None:
-    """For commands that show what an app wrote, but hand out no password themselves."""
-    for engine in plan.ENGINES.values():
-        found = ctx.cluster.get("Secret", engine.secret, namespace)
+def hide_credentials(ctx: session.Session, namespace: str, engines: Iterable[str] = tuple(plan.ENGINES)) -> None:
+    """For commands that show what an app wrote, but hand out no password themselves.
+
+    Raises Refused when one may not be read, after all the others were.
+    """
+    refusals = []
+    for engine in (plan.ENGINES[name] for name in engines):
+        try:
+            found = ctx.cluster.get("Secret", engine.secret, namespace)
+        except errors.Refused as error:
+            refusals.append(error)
+            continue
         if found:
             secrecy.hide(ctx, engine, secrecy.decoded(found))
+    if refusals:
+        raise refusals[0]
 
 
 def wait(ctx: session.Session) -> None:
@@ -138,6 +148,7 @@ def _provide_credentials(
             f"{engine.name} has its data (PersistentVolumeClaim {engine.claim}) but not its password "
             f"(Secret {engine.secret}); a new password would lock the app out",
             hint="restore the Secret, or give up the data: "
+            f"kubectl -n {ctx.target().namespace} delete statefulset {engine.name} && "
             f"kubectl -n {ctx.target().namespace} delete pvc {engine.claim}",
         )
     if existing is None:

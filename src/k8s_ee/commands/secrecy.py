@@ -12,7 +12,8 @@ from k8s_ee.commands import session
 
 
 def decoded(secret: Mapping[str, Any]) -> dict[str, str]:
-    return {key: base64.b64decode(value).decode() for key, value in (secret.get("data") or {}).items()}
+    """A team's own Secret may have a key store in it, which is no text."""
+    return {key: base64.b64decode(value).decode(errors="replace") for key, value in (secret.get("data") or {}).items()}
 
 
 def hide(ctx: session.Session, engine: plan.Engine, values: Mapping[str, str]) -> None:

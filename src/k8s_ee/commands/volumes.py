@@ -37,7 +37,7 @@ def grow(ctx: session.Session, wanted: model.Database, claim: Manifest | None) -
 def wait(ctx: session.Session, wanted: model.Database) -> None:
     """Until the volume has grown; its pod must be there for that. Raises NotReady."""
     size, until = quantities.parse(wanted.storage), min(ctx.deadline, time.monotonic() + wanted.startup_seconds)
-    name = plan.ENGINES[wanted.engine].claim
+    name, claim = plan.ENGINES[wanted.engine].claim, None
     with watching.watching(ctx.cluster, [watching.Subject(_KIND, ctx.target().namespace, name)]) as watch:
         while time.monotonic() < until:
             watch.next(until - time.monotonic())

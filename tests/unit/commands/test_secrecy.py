@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 import pytest
 
-from k8s_ee import plan
-from k8s_ee.commands import secrecy
+from k8s_ee import errors, plan
+from k8s_ee.commands import databases, secrecy
+from tests.unit.commands import sweeps
+from tests.unit.commands.test_janitor import world as world  # noqa: PLC0414 - the fixture
 
 
 class Hidden:
@@ -46,3 +49,22 @@ def test_a_password_that_is_only_in_a_url_is_hidden_too() -> None:
 
 def test_what_is_no_url_is_no_error_and_nothing_of_it_is_hidden() -> None:
     assert hidden("redis", {"REDIS_PORT": "6379", "REDIS_HOST": "//[broken"}) == set()
+
+
+def test_a_key_store_in_a_secret_is_no_error() -> None:
+    secret = {"data": {"ca.p12": base64.b64encode(b"\x30\x82\xff").decode(), "PGPASSWORD": "cGFzcw=="}}
+    assert secrecy.decoded(secret)["PGPASSWORD"] == "pass"
+
+
+def test_a_secret_that_may_not_be_read_is_said_after_all_others_are_hidden(world: sweeps.World) -> None:
+    ctx = world.session(after=sweeps.HOUR)
+    path = "/api/v1/namespaces/shop-pr-7/secrets"
+    world.kube.fail("GET", f"{path}/postgresql-credentials-v1", 403)
+    world.kube.objects[path, "redis-credentials-v1"] = {
+        "metadata": {"name": "redis-credentials-v1", "namespace": "shop-pr-7"},
+        "data": {"REDIS_PASSWORD": base64.b64encode(b"S3cret-_x").decode()},
+    }
+    with pytest.raises(errors.Refused, match="postgresql-credentials-v1"):
+        databases.hide_credentials(ctx, "shop-pr-7")
+    assert "S3cret" not in ctx.redactor.redact("as S3cret-_x")
+    databases.hide_credentials(ctx, "shop-pr-7", ["redis"])
