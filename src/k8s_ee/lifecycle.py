@@ -235,6 +235,8 @@ def _unused(facts: Facts, policy: Policy, now: Time) -> Decision | None:
         kind="delete",
         notice=policy.warn_before,
         reason="nobody has used it",
+        # Who counts its use may have forgotten all of it: then the deadline is past at once.
+        late=policy.warn_before,
     )
 
 
@@ -271,14 +273,24 @@ def _ends_before(facts: Facts, policy: Policy, hard: Time) -> bool:
 
 
 def _by_deadline(
-    found: environment.Observed, now: Time, deadline: Time, *, kind: Kind, notice: datetime.timedelta, reason: str
+    found: environment.Observed,
+    now: Time,
+    deadline: Time,
+    *,
+    kind: Kind,
+    notice: datetime.timedelta,
+    reason: str,
+    late: datetime.timedelta = LATE_NOTICE,
 ) -> Decision | None:
-    """None = nothing to do about this deadline yet. A warning counts only for the deadline it was posted of."""
+    """None = nothing to do about this deadline yet. A warning counts only for the deadline it was posted of.
+
+    `late` is what is left to people when the warning came after the deadline.
+    """
     if now < deadline - notice:
         return None
     about_this = found.warned_of == deadline
     if about_this and found.warned_at is not None:
-        due = max(deadline, found.warned_at + min(notice, LATE_NOTICE))
+        due = max(deadline, found.warned_at + min(notice, late if found.warned_at > deadline else LATE_NOTICE))
         if now >= due:
             return Decision(kind, reason, deadline=deadline)
         return Decision("keep", "its warning was late", deadline=due) if now >= deadline else None

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from k8s_ee import cluster, environment, errors, lifecycle, outcome, plan, report
 from k8s_ee.cluster import happenings, pool
 from k8s_ee.commands import janitor_judging as judging
+from k8s_ee.github import failures
 
 if TYPE_CHECKING:
     from k8s_ee import github as githubs
@@ -100,7 +101,7 @@ def _attempt(turn: judging.Turn, tell: Callable[[], object]) -> bool:
         tell()
     except errors.ONE_OF_MANY as error:
         turn.troubles[f"GitHub was not told: {error.message}"] += 1
-        return isinstance(error, errors.Refused)
+        return isinstance(error, errors.Refused) and not isinstance(error, failures.SignedOut)
     except errors.Interrupted:
         raise
     except Exception as error:  # a bug of ours must not keep the pass from its summary

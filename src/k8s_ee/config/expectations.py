@@ -13,6 +13,7 @@ from k8s_ee.config import document, problems, scalars
 _TYPES = {"string": "text", "integer": "a whole number", "number": "a number", "boolean": "true or false"}
 _TYPES |= {"object": "a map", "array": "a list"}
 _LONGEST = 200
+_SHELL = re.compile(r"[;&|<>$`]")
 
 
 def found(node: document.Node) -> str:
@@ -89,7 +90,7 @@ def _for_plain(node: document.Scalar, types: list[str]) -> str:
 
 def _as_list(text: str) -> str:
     try:
-        words = shlex.split(text)
+        words = ["sh", "-c", text] if _SHELL.search(text) else shlex.split(text)
     except ValueError:
         words = text.split()
     return problems.visible(json.dumps(words, ensure_ascii=False))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 import posixpath
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
@@ -23,7 +24,7 @@ class Finding(NamedTuple):
 
 
 def check(config: model.Config, found: problems.Problems) -> None:
-    for rule in (_resources, _environment, _files, _databases):
+    for rule in (_resources, _environment, _files, _commands, _databases):
         add(rule(config), config, found)
 
 
@@ -86,10 +87,19 @@ def _files(config: model.Config) -> Iterator[Finding]:
             yield Finding(key, message, "give a relative path inside it", about=about)
 
 
+def _commands(config: model.Config) -> Iterator[Finding]:
+    for name, words in (("command", config.app.command), ("migrate", config.app.migrate)):
+        program = words[0] if words else "-"
+        if not program.strip() or (len(words) == 1 and " " in program.strip()):
+            example = json.dumps(program.split() or ["node", "server.js"], ensure_ascii=False)
+            message = f"`app.{name}`: {problems.quote(program)} is the name of no program"
+            yield Finding(f"app.{name}", message, f"each word by itself: {problems.visible(example)}")
+
+
 def _databases(config: model.Config) -> Iterator[Finding]:
     for database in config.databases:
         yield from _sized(config, f"databases.{database.engine}.storage", database.storage, least=_SMALLEST_STORAGE)
-        for name in ("storage", "bootstrap") if database.external else ():
+        for name in ("version", "storage", "bootstrap") if database.external else ():
             key = f"databases.{database.engine}.{name}"
             if key in config.marks:
                 message = f"`{key}` is for a database that is deployed, but this one is external"

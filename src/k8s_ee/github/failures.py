@@ -54,6 +54,10 @@ class translated:  # noqa: N801 - reads as what it does: `with failures.translat
             raise unreadable(type(error).__name__) from None
 
 
+class SignedOut(errors.Refused):
+    """It is about who asks, not about what was asked for: with another key, or later, it may go well."""
+
+
 def refusal(status: int, headers: Mapping[str, Any], data: Any, *, about: str) -> errors.K8sEEError:
     said = str(data.get("message") or "") if isinstance(data, dict) else ""
     if status == 429 or (status == 403 and _names_a_limit(said, headers)):
@@ -61,7 +65,7 @@ def refusal(status: int, headers: Mapping[str, Any], data: Any, *, about: str) -
     if status in {404, 410}:
         return NotFound(f"GitHub does not know {about}, or hides it from this token", hint=_PERMISSIONS)
     if status == 401:
-        return errors.Refused("GitHub refuses the token", hint="pass github-token: ${{ github.token }}")
+        return SignedOut("GitHub refuses the token", hint="pass github-token: ${{ github.token }}")
     if 400 <= status < 500:
         return errors.Refused(f"GitHub refuses: {said or status}", hint=_PERMISSIONS)
     return errors.GitHubUnavailable(f"GitHub answers {status}", hint=_STATUS_PAGE)

@@ -101,7 +101,7 @@ class App:
         found = self._installations.get(self.key(owner))
         if found is None or found.get("suspended_at"):
             why = "is suspended for" if found else "is not installed for"
-            raise errors.Refused(
+            raise failures.SignedOut(
                 f"the GitHub App {why} {owner}", hint="its owner installs it, for the repositories with environments"
             )
         return int(found["id"])

@@ -207,6 +207,16 @@ def test_what_github_refuses_is_not_asked_for_again(world: sweeps.World) -> None
     assert world.notes == {}
 
 
+def test_a_key_that_github_refuses_for_now_settles_nothing(world: sweeps.World) -> None:
+    world.put(7, "closed")
+    world.github.faults.add(faults.Fault(path="/repos/.*", status=401, times=99))
+    world.sweep()
+    assert len(world.notes) == 1
+    world.github.faults.clear()
+    world.sweep()
+    assert world.notes == {}
+
+
 def test_what_can_not_be_told_for_a_week_is_given_up_and_what_can_not_be_read_too(world: sweeps.World) -> None:
     world.put(7, "closed")
     world.github.faults.add(faults.Fault(path="/repos/.*", status=404, times=999))

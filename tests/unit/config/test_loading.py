@@ -191,6 +191,11 @@ def test_a_command_written_as_one_line_is_shown_as_a_list() -> None:
     assert found.hint == 'write it as a list: ["npm", "run", "migrate all"]'
 
 
+def test_a_command_for_a_shell_is_shown_with_the_shell_it_needs() -> None:
+    found = reading.app("app:\n  migrate: npm run a && npm run b\n")
+    assert found.hint == 'write it as a list: ["sh", "-c", "npm run a && npm run b"]'
+
+
 def test_a_command_with_a_lone_quote_is_shown_as_a_list_too() -> None:
     assert reading.app("app:\n  migrate: \u00ad[npm]\n").hint == 'write it as a list: ["\\u00ad[npm]"]'
     assert reading.app("app:\n  migrate: don't\n").hint == 'write it as a list: ["don\'t"]'

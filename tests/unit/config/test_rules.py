@@ -146,3 +146,17 @@ def test_an_external_database_may_be_larger_than_what_the_platform_gives() -> No
 def test_an_external_database_needs_the_name_of_its_secret() -> None:
     found = reading.problem("projectId: a\ndatabases: {postgresql: {external: {}}}")
     assert "`databases.postgresql.external.secretName` is missing" in found.message
+
+
+@pytest.mark.parametrize("name", ["command", "migrate"])
+def test_a_command_in_one_word_is_the_name_of_no_program(name: str) -> None:
+    found = reading.app(f"app:\n  {name}:\n    - npm run migrate\n")
+    assert found.message == f"`app.{name}`: `npm run migrate` is the name of no program"
+    assert (found.line, found.hint) == (3, 'each word by itself: ["npm", "run", "migrate"]')
+    assert "is the name of no program" in reading.app(f'app: {{{name}: [""]}}').message
+    assert reading.load(f"projectId: a\napp: {{{name}: [sh, -c, npm run a && npm run b]}}")
+
+
+def test_an_external_database_has_no_version_of_ours() -> None:
+    found = reading.app('databases: {redis: {external: {secretName: c}, version: "8"}}')
+    assert "`databases.redis.version` is for a database that is deployed" in found.message

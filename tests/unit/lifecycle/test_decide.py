@@ -130,16 +130,23 @@ def test_three_failed_warnings_are_enough_and_only_once_the_deadline_is_there() 
     assert after("3", SOFT) == after("4", SOFT) == lifecycle.Decision("delete", reason, deadline=SOFT)
 
 
+def test_after_a_warning_of_disuse_that_came_after_the_deadline_all_the_time_of_warning_is_left() -> None:
+    late = {"warned_of": SOFT, "warned_at": SOFT + HOUR}
+    waiting = decide(OPEN, SOFT + HOUR + DAY - SECOND, **late)
+    assert waiting == lifecycle.Decision("keep", "its warning was late", deadline=SOFT + HOUR + DAY)
+    assert kind(OPEN, SOFT + HOUR + DAY, **late) == "delete"
+
+
 def test_after_a_late_warning_an_hour_is_left() -> None:
-    late = {"warned_of": SOFT, "warned_at": SOFT + DAY}
-    waiting = decide(OPEN, SOFT + DAY + HOUR - SECOND, **late)
-    assert waiting == lifecycle.Decision("keep", "its warning was late", deadline=SOFT + DAY + HOUR)
-    assert kind(OPEN, SOFT + DAY + HOUR, **late) == "delete"
+    late = {"warned_of": HARD, "warned_at": HARD + DAY}
+    waiting = decide(UNKNOWN, HARD + DAY + HOUR - SECOND, **late)
+    assert waiting == lifecycle.Decision("keep", "its warning was late", deadline=HARD + DAY + HOUR)
+    assert kind(UNKNOWN, HARD + DAY + HOUR, **late) == "delete"
     just_before = {"warned_of": SOFT, "warned_at": SOFT - SECOND}
     assert kind(OPEN, SOFT, **just_before) == "keep"
     short = dataclasses.replace(NO_SLEEP, warn_before=60 * SECOND)
-    assert kind(OPEN, SOFT + DAY + 59 * SECOND, short, **late) == "keep"
-    assert kind(OPEN, SOFT + DAY + 60 * SECOND, short, **late) == "delete"
+    assert kind(UNKNOWN, HARD + DAY + 59 * SECOND, short, **late) == "keep"
+    assert kind(UNKNOWN, HARD + DAY + 60 * SECOND, short, **late) == "delete"
 
 
 @pytest.mark.parametrize("state", [OPEN, CLOSED, UNKNOWN])
