@@ -128,7 +128,7 @@ def _apply_one(ctx: session.Session, database: model.Database, manifests: tuple[
     secret, claim, running = pool.side_by_side(
         [functools.partial(ctx.cluster.get, kind, name, namespace) for kind, name in kinds.items()]
     )
-    plan.check_data(ctx.config, database, ctx.target(), claim=claim, running=running)
+    plan.check_data(ctx.config, database, ctx.target(), ctx.platform, claim=claim, running=running)
     grows = volumes.grow(ctx, database, claim)
     _provide_credentials(ctx, engine, secret, has_data=claim is not None)
     manager = plan.manager(engine.name)

@@ -55,8 +55,9 @@ def wait(ctx: session.Session, wanted: model.Database) -> None:
 def remember(ctx: session.Session, engine: plan.Engine) -> None:
     """Writes on the volume of which version its data is, as long as there is a workload that knows."""
     running = ctx.cluster.get("StatefulSet", engine.name, ctx.target().namespace)
-    if running:
-        _patch(ctx, engine, {"metadata": {"annotations": keeping.remembered(running, engine)}})
+    noted = keeping.remembered(running, engine) if running else {}
+    if noted:
+        _patch(ctx, engine, {"metadata": {"annotations": noted}})
 
 
 def _patch(

@@ -22,6 +22,7 @@ def check(
     config: model.Config,
     wanted: model.Database,
     target: environment.Environment,
+    platform: model.Platform,
     *,
     claim: Manifest | None,
     running: Manifest | None,
@@ -31,7 +32,8 @@ def check(
     Raises ConfigError for a smaller volume and for another major version.
     """
     found = problems.Problems(config.path)
-    rules.add(_findings(wanted, target, claim=claim, running=running), config, found)
+    rules.add(_sizes(wanted, target, claim=claim), config, found)
+    rules.add(_versions(wanted, target, platform, before=_data_version(wanted, claim, running)), config, found)
     found.raise_if_any()
 
 
@@ -60,22 +62,43 @@ def not_growing(
 
 
 def remembered(running: Manifest, engine: engines.Engine) -> dict[str, str]:
-    """Annotations for the volume of a database that is not to be deployed any more."""
-    return {VERSION: _version(running, engine)}
+    """Annotations for the volume of a database that is not to be deployed any more; none if it never answered."""
+    return {VERSION: _version(running, engine)} if _has_answered(running) else {}
 
 
-def _findings(
-    wanted: model.Database, target: environment.Environment, *, claim: Manifest | None, running: Manifest | None
+def _sizes(
+    wanted: model.Database, target: environment.Environment, *, claim: Manifest | None
 ) -> Iterator[rules.Finding]:
-    engine, key = engines.ENGINES[wanted.engine], f"databases.{wanted.engine}"
+    key = f"databases.{wanted.engine}"
     if claim and quantities.parse(wanted.storage) < _asked(claim):
         message = f"`{key}.storage` is {wanted.storage}, but the volume has {_text(claim)}, and volumes don't shrink"
         yield rules.Finding(f"{key}.storage", message, f"write {_text(claim)}, {_new(target)}")
-    before = _version(running, engine) or _annotated(claim)
-    if before and wanted.version and not _same_series(wanted.version, before, engine):
+
+
+def _versions(
+    wanted: model.Database, target: environment.Environment, platform: model.Platform, *, before: str
+) -> Iterator[rules.Finding]:
+    engine, key = engines.ENGINES[wanted.engine], f"databases.{wanted.engine}.version"
+    is_default = engines.image(engine, wanted, platform) == engine.default_image
+    asked = wanted.version or (engine.default_version if is_default else "")
+    if before and asked and not _same_series(asked, before, engine):
         series = ".".join(before.split(".")[: engine.series])
-        message = f"`{key}.version` is {wanted.version}, but the data is of version {before}, which others can't read"
-        yield rules.Finding(f"{key}.version", message, f"write {series}, {_new(target)}")
+        given = f"is {asked}" if wanted.version else f"is not given, which means {asked}"
+        message = f"`{key}` {given}, but the data is of version {before}, which others can't read"
+        yield rules.Finding(key, message, f"write {series}, {_new(target)}")
+
+
+def _data_version(wanted: model.Database, claim: Manifest | None, running: Manifest | None) -> str:
+    """Empty when nobody can say; then the database itself refuses what it can't read."""
+    answered = _version(running, engines.ENGINES[wanted.engine]) if running and _has_answered(running) else ""
+    return answered or _annotated(claim)
+
+
+def _has_answered(running: Manifest) -> bool:
+    """Only what answers, or did before it was put to sleep, says of which version the data is: others never began."""
+    status = running.get("status") or {}
+    is_current = status.get("currentRevision") == status.get("updateRevision")
+    return running["spec"].get("replicas") == 0 or (bool(status.get("readyReplicas")) and is_current)
 
 
 def _new(target: environment.Environment) -> str:

@@ -20,10 +20,11 @@ def claim(size: str, *, has: str = "", version: str = "") -> dict[str, Any]:
     return {"metadata": metadata, "spec": {"resources": {"requests": {"storage": size}}}, "status": status}
 
 
-def running(version: str, image: str = "registry.example.com/postgresql") -> dict[str, Any]:
+def running(version: str, image: str = "registry.example.com/postgresql", *, ready: int = 1) -> dict[str, Any]:
     """As the chart makes it."""
     container = {"name": "postgresql", "image": image, "env": [{"name": "WANTED_VERSION", "value": version}]}
-    return {"spec": {"template": {"spec": {"containers": [container]}}}}
+    status = {"readyReplicas": ready, "currentRevision": "a", "updateRevision": "a"}
+    return {"spec": {"replicas": 1, "template": {"spec": {"containers": [container]}}}, "status": status}
 
 
 def read(settings: str, *, engine: str = "postgresql") -> model.Config:
@@ -33,7 +34,7 @@ def read(settings: str, *, engine: str = "postgresql") -> model.Config:
 def check(settings: str, *, engine: str = "postgresql", **cluster: Any) -> None:
     config = read(settings, engine=engine)
     asked: dict[str, Any] = {"claim": None, "running": None, **cluster}
-    plan.check_data(config, config.databases[0], facts.TARGET, **asked)
+    plan.check_data(config, config.databases[0], facts.TARGET, facts.PLATFORM, **asked)
 
 
 def refused(settings: str, **cluster: Any) -> errors.Problem:
@@ -115,4 +116,24 @@ def test_the_version_of_the_default_image_is_known_and_that_of_a_platforms_own_i
 def test_the_version_is_read_where_the_chart_writes_it() -> None:
     wanted = model.Database("postgresql", version="16")
     made = facts.only(facts.rendered(facts.config(databases=(wanted,))), "StatefulSet")
-    assert "of version 16" in refused("{version: '17'}", claim=claim("1Gi"), running=made).message
+    served = {**made, "status": running("16")["status"]}
+    assert "of version 16" in refused("{version: '17'}", claim=claim("1Gi"), running=served).message
+
+
+def test_a_version_that_never_answered_says_nothing_about_the_data() -> None:
+    check("{version: '17'}", claim=claim("1Gi"), running=running("99", ready=0))
+    check("{version: '17'}", running=running("99", ready=0))
+    assert keeping.remembered(running("99", ready=0), plan.ENGINES["postgresql"]) == {}
+    assert "of version 16" in refused("true", claim=claim("1Gi", version="16"), running=running("99", ready=0)).message
+
+
+def test_one_that_sleeps_still_says_of_which_version_its_data_is() -> None:
+    asleep = running("16", ready=0)
+    asleep["spec"]["replicas"] = 0
+    assert "of version 16" in refused("{version: '17'}", claim=claim("1Gi"), running=asleep).message
+
+
+def test_a_version_that_is_not_given_any_more_is_the_default_one() -> None:
+    problem = refused("true", claim=claim("1Gi"), running=running("16"))
+    assert "`databases.postgresql.version` is not given, which means 17" in problem.message
+    assert "write 16, or" in problem.hint
