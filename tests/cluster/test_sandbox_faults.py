@@ -18,7 +18,7 @@ import pytest
 
 from k8s_ee_sandbox import cluster, network, progress, state
 from scripts import leftovers
-from tests import conftest
+from tests import conftest, processes
 from tests.cluster import workloads
 
 pytestmark = pytest.mark.cluster
@@ -171,10 +171,10 @@ def _state() -> state.State:
 
 @pytest.mark.parametrize("killed", ["launcher", "init"])
 def test_a_node_killed_as_a_whole_leaves_no_process_and_starts_again(own: cluster.Sandbox, killed: str) -> None:
-    pid = _state().pid
-    if killed == "init":
-        pid = int(pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
-    os.kill(pid, signal.SIGKILL)
+    launcher = _state().pid
+    init = int(pathlib.Path(f"/proc/{launcher}/task/{launcher}/children").read_text().split()[0])
+    os.kill(launcher if killed == "launcher" else init, signal.SIGKILL)
+    assert processes.gone(launcher)
     again = cluster.up(_NAME, "node", progress.Progress())
     assert again.registry_password != own.registry_password
     conftest.kubectl_for(again.kubeconfig)("get", "nodes")
