@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pathlib
+import random
 import shutil
 import signal
 import socket
@@ -126,10 +127,27 @@ def kill(process: subprocess.Popen[bytes]) -> None:
     process.wait(PATIENCE)
 
 
+def killed_at_random_moments(server: Server, *, times: int, longest: float) -> None:
+    """So many starts, none of which lasts more than `longest` seconds."""
+    chance = random.Random(7)  # noqa: S311 - the same moments every time
+    for _ in range(times):
+        process = server.popen("start.sh")
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(chance.uniform(0.02, longest))
+        kill(process)
+
+
 @contextlib.contextmanager
-def made(engine: str, *, image: str = "") -> Iterator[Server]:
+def room() -> Iterator[pathlib.Path]:
+    """An empty folder, which a server may be made in."""
     with tempfile.TemporaryDirectory(prefix="k8s-ee-db.", dir="/tmp") as folder:  # short: a socket's path has a limit
         root = pathlib.Path(folder)
         root.chmod(0o755)
         (root / "db").mkdir()
-        yield Server(engine, root / "db", image=image)
+        yield root / "db"
+
+
+@contextlib.contextmanager
+def made(engine: str, *, image: str = "") -> Iterator[Server]:
+    with room() as folder:
+        yield Server(engine, folder, image=image)

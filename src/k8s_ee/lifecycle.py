@@ -183,16 +183,11 @@ def _closed(facts: Facts, _policy: Policy, _now: Time) -> Decision | None:
 def _too_old(facts: Facts, policy: Policy, now: Time) -> Decision | None:
     """it reaches {hard_ttl} of age, whatever GitHub says, preserved or not | warn {warn_before} before, then delete"""
     # From the object alone, so that it holds for unknown and preserved ones, too.
-    deadline = hard_deadline(facts.environment, policy)
+    found, deadline = facts.environment, hard_deadline(facts.environment, policy)
     if now < deadline and _ends_before(facts, policy, deadline):
         return None  # only one warning is noted: two deadlines would take turns in being warned of, every pass
     return _by_deadline(
-        facts.environment,
-        now,
-        deadline,
-        kind="delete",
-        notice=policy.warn_before,
-        reason="it has reached its highest age",
+        found, now, deadline, kind="delete", notice=policy.warn_before, reason="it has reached its highest age"
     )
 
 

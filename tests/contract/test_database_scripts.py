@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import random
 import subprocess
 from collections.abc import Iterator
 
@@ -219,13 +218,8 @@ def test_files_that_are_no_database_are_left_alone(kind: Kind) -> None:
 @EACH
 @pytest.mark.parametrize("times", [4, pytest.param(60, marks=[pytest.mark.long, pytest.mark.timeout(900)])])
 def test_killed_at_any_moment_the_next_start_goes_on(kind: Kind, times: int) -> None:
-    chance = random.Random(7)  # noqa: S311 - the same moments every time
     with servers.made(kind.engine, image=kind.image) as server:
-        for _ in range(times):
-            process = server.popen("start.sh")
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(chance.uniform(0.02, 2.5))
-            servers.kill(process)
+        servers.killed_at_random_moments(server, times=times, longest=2.5)
         with server.running():
             kind.answer(server, kind.write)
             assert kind.answer(server, kind.read) == "kept"

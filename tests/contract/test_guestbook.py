@@ -5,7 +5,7 @@ from __future__ import annotations
 import pathlib
 import subprocess
 
-from tests import postgres, trees
+from tests import postgres, servers, trees
 
 GUESTBOOK = pathlib.Path(__file__).parents[2] / "examples" / "guestbook"
 
@@ -13,7 +13,7 @@ GUESTBOOK = pathlib.Path(__file__).parents[2] / "examples" / "guestbook"
 def test_the_guestbooks_own_tests_pass_and_none_is_skipped() -> None:
     base, owner = trees.tree("base"), GUESTBOOK.stat().st_uid
     with postgres.made() as database, database.running():
-        address = f"app:{postgres.PASSWORD}@127.0.0.1:{database.env['PGPORT']}/app"
+        address = f"app:{servers.PASSWORD}@127.0.0.1:{database.env['PGPORT']}/app"
         done = subprocess.run(
             trees.inside(
                 base, "env", "--chdir=/app", "python3", "-m", "unittest", shared=GUESTBOOK, at="/app", user=owner

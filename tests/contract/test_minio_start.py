@@ -219,21 +219,16 @@ def test_a_secret_that_needs_quoting_is_refused_without_being_said(server: serve
     assert "secret" not in server.log.replace("S3_SECRET_KEY", "")
 
 
-def killed_at_random_moments(server: servers.Server, *, times: int) -> None:
-    chance = random.Random(7)  # noqa: S311 - the same moments every time
-    for _ in range(times):
-        process = server.popen("start.sh")
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(chance.uniform(0.02, 0.6))
-        servers.kill(process)
+def begun_again(server: servers.Server, *, times: int) -> None:
+    servers.killed_at_random_moments(server, times=times, longest=0.6)
     with server.running():
         put(server, "written")
 
 
 def test_killed_at_any_moment_the_next_start_goes_on(server: servers.Server) -> None:
-    killed_at_random_moments(server, times=8)
+    begun_again(server, times=8)
 
 
 @pytest.mark.long
 def test_killed_many_times_the_next_start_goes_on(server: servers.Server) -> None:
-    killed_at_random_moments(server, times=60)
+    begun_again(server, times=60)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import random
 import signal
 import subprocess
 from collections.abc import Iterator
 
 import pytest
 
-from tests import postgres
+from tests import postgres, servers
 
 
 @pytest.fixture
@@ -34,7 +32,7 @@ def test_an_empty_volume_becomes_the_apps_database_with_its_bootstrap(prepared: 
         assert prepared.query("SELECT current_user, current_database(), count(*) FROM entry") == "app|app|0"
         assert prepared.query("SELECT rolsuper OR rolcreaterole FROM pg_roles WHERE rolname = current_user") == "f"
         assert prepared.query("SHOW fsync") == "on"
-    assert postgres.PASSWORD not in prepared.log
+    assert servers.PASSWORD not in prepared.log
 
 
 def test_a_second_start_runs_no_bootstrap_again_and_keeps_what_was_written(prepared: postgres.Database) -> None:
@@ -49,10 +47,10 @@ def test_a_password_is_needed_over_the_network_and_the_administrator_is_not_let_
     prepared: postgres.Database,
 ) -> None:
     with prepared.running():
-        for user, password in (("app", "wrong"), ("postgres", postgres.PASSWORD)):
+        for user, password in (("app", "wrong"), ("postgres", servers.PASSWORD)):
             command = prepared.inside("psql", "-X", "-h", "127.0.0.1", "-U", user, "-d", "app", "-c", "SELECT 1")
             env = prepared.env | {"PGPASSWORD": password}
-            done = subprocess.run(command, env=env, capture_output=True, timeout=postgres.PATIENCE, check=False)
+            done = subprocess.run(command, env=env, capture_output=True, timeout=servers.PATIENCE, check=False)
             assert done.returncode != 0
 
 
@@ -63,7 +61,7 @@ def test_quotes_and_backslashes_in_names_and_password_are_taken_as_they_are(data
     with database.running():
         command = database.inside("psql", "-XAt", "-h", "127.0.0.1", "-c", "SELECT current_user, current_database()")
         done = subprocess.run(
-            command, env=database.env | login, capture_output=True, text=True, timeout=postgres.PATIENCE, check=False
+            command, env=database.env | login, capture_output=True, text=True, timeout=servers.PATIENCE, check=False
         )
         assert done.stdout.strip() == f"{login['PGUSER']}|{login['PGDATABASE']}", done.stderr
 
@@ -78,7 +76,7 @@ def test_a_login_that_can_not_be_made_is_said_without_the_password_and_leaves_no
     (database.folder / "credentials" / key).write_text(value)
     log = database.refused()
     assert said in log
-    assert postgres.PASSWORD not in log
+    assert servers.PASSWORD not in log
     assert "secret" not in log
     assert not (database.volume / "pgdata").exists()
 
@@ -87,15 +85,15 @@ def test_the_question_whether_it_is_ready_can_wait_for_the_answer(database: post
     process = database.popen("start.sh")
     try:
         command = database.inside("sh", str(database.scripts / "ready.sh"), "30")
-        asked = subprocess.run(command, env=database.env, capture_output=True, timeout=postgres.PATIENCE, check=False)
+        asked = subprocess.run(command, env=database.env, capture_output=True, timeout=servers.PATIENCE, check=False)
         assert asked.returncode == 0
     finally:
-        postgres.kill(process)
+        servers.kill(process)
 
 
 def test_being_told_to_stop_it_stops_at_once_although_somebody_is_connected(prepared: postgres.Database) -> None:
     with prepared.running() as process:
-        env = prepared.env | {"PGPASSWORD": postgres.PASSWORD}
+        env = prepared.env | {"PGPASSWORD": servers.PASSWORD}
         client = subprocess.Popen(
             prepared.inside("psql", "-X", "-h", "127.0.0.1", "-U", "app", "-d", "app", "-c", "SELECT pg_sleep(60)"),
             env=env,
@@ -104,9 +102,9 @@ def test_being_told_to_stop_it_stops_at_once_although_somebody_is_connected(prep
         sleeping = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%'"
         while prepared.query(sleeping) == "0":
             assert client.poll() is None
-        os.kill(postgres.first_process(process), signal.SIGINT)
+        os.kill(servers.first_process(process), signal.SIGINT)
         assert process.wait(20) == 0
-        assert client.wait(postgres.PATIENCE) != 0
+        assert client.wait(servers.PATIENCE) != 0
 
 
 def test_a_bootstrap_that_fails_says_where_and_is_tried_anew_when_it_is_mended(database: postgres.Database) -> None:
@@ -143,22 +141,17 @@ def test_files_that_are_no_database_are_left_alone(database: postgres.Database) 
     assert (database.volume / "pgdata" / "precious").read_text() == "mine"
 
 
-def killed_at_random_moments(database: postgres.Database, *, times: int) -> None:
-    chance = random.Random(7)  # noqa: S311 - the same moments every time
-    for _ in range(times):
-        process = database.popen("start.sh")
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(chance.uniform(0.02, 2.5))
-        postgres.kill(process)
+def begun_again(database: postgres.Database, *, times: int) -> None:
+    servers.killed_at_random_moments(database, times=times, longest=2.5)
     with database.running():
         assert database.query("SELECT count(*) FROM entry") == "0"
     assert not (database.volume / "pgdata.init").exists()
 
 
 def test_killed_at_any_moment_the_next_start_goes_on(database: postgres.Database) -> None:
-    killed_at_random_moments(database, times=8)
+    begun_again(database, times=8)
 
 
 @pytest.mark.long
 def test_killed_many_times_the_next_start_goes_on(database: postgres.Database) -> None:
-    killed_at_random_moments(database, times=60)
+    begun_again(database, times=60)

@@ -3,11 +3,8 @@
 # milliseconds since 1970, 0 = never), and the command that makes it. Keys and arguments are hex digits
 # after an x.
 set -eu
-for file in "$CREDENTIALS"/REDIS_*; do export "${file##*/}=$(cat "$file")"; done
-export REDISCLI_AUTH="$REDIS_PASSWORD"
-case ${REDIS_URL:-} in rediss:*) tls=--tls ;; *) tls= ;; esac
-client=$(command -v valkey-cli || command -v redis-cli)
-ask() { "$client" ${tls:+"$tls"} -h "${HOST:-$REDIS_HOST}" -p "${REDIS_PORT:-6379}" "$@"; }
+# shellcheck source=ready.sh
+. "${0%/*}/ready.sh"
 script=$(cat "${0%/*}/dump.lua")
 for database in $(ask info keyspace | sed -n 's/^db\([0-9]*\):.*/\1/p'); do
     cursor=0

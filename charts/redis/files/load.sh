@@ -2,11 +2,8 @@
 # Reads what dump.sh wrote from stdin. Exit 3, and nothing done, where there are keys already. What was read before an
 # error is wiped again.
 set -eu
-for file in "$CREDENTIALS"/REDIS_*; do export "${file##*/}=$(cat "$file")"; done
-export REDISCLI_AUTH="$REDIS_PASSWORD"
-case ${REDIS_URL:-} in rediss:*) tls=--tls ;; *) tls= ;; esac
-client=$(command -v valkey-cli || command -v redis-cli)
-ask() { "$client" ${tls:+"$tls"} -h "${HOST:-$REDIS_HOST}" -p "${REDIS_PORT:-6379}" "$@"; }
+# shellcheck source=ready.sh
+. "${0%/*}/ready.sh"
 [ -z "$(ask info keyspace | sed -n '/^db[0-9]/p')" ] || { echo "k8s-ee: there are keys already" >&2; exit 3; }
 script=$(ask script load "$(cat "${0%/*}/load.lua")")
 awk=$(command -v awk || command -v mawk)

@@ -1,11 +1,8 @@
 #!/bin/sh
 # Gives the app's login the password in the file $NEW, by the one it has. Done before, it does nothing.
 set -eu
-for file in "$CREDENTIALS"/REDIS_*; do export "${file##*/}=$(cat "$file")"; done
-export REDISCLI_AUTH="$REDIS_PASSWORD"
-case ${REDIS_URL:-} in rediss:*) tls=--tls ;; *) tls= ;; esac
-client=$(command -v valkey-cli || command -v redis-cli)
-ask() { "$client" ${tls:+"$tls"} -h "${HOST:-$REDIS_HOST}" -p "${REDIS_PORT:-6379}" "$@"; }
+# shellcheck source=ready.sh
+. "${0%/*}/ready.sh"
 new=$(cat "$NEW")
 case $new in *[!A-Za-z0-9_-]*) echo "k8s-ee: a new password is of letters, digits, - and _" >&2; exit 1 ;; esac
 change="acl setuser default resetpass >$new"
