@@ -166,7 +166,7 @@ def _tidy(turn: judging.Turn, everything: Sequence[environment.Observed]) -> Non
     try:
         check()
         preserving.tidy(turn.cluster, everything, home=turn.home, now=turn.now())
-        room.look_after(turn.ctx, turn.github, check)
+        room.look_after(turn.ctx, turn.github, check=check)
     except errors.ONE_OF_MANY as error:
         turn.troubles[f"slots could not be looked after: {error.message}"] += 1
 

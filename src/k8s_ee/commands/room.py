@@ -100,7 +100,7 @@ def give_back(ctx: session.Session, receipts: list[clusters.Receipt]) -> None:
         ctx.say(f"the place is given back later, by the janitor: {error.message}")
 
 
-def look_after(ctx: session.Session, github: githubs.GitHub, check: slots.Check) -> None:
+def look_after(ctx: session.Session, github: githubs.GitHub, *, check: slots.Check) -> None:
     """The janitor's part: places that nobody uses are freed, and runs that waited for one are started again.
 
     Raises what `check` does, before the next act.

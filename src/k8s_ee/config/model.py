@@ -183,7 +183,8 @@ class Traffic:
     )
     """Every count that is not what it was five minutes before. A controller that starts counts from 0, in a series that
     begins with the first request; one of several that ends takes its count with it, which is no traffic; and a count that
-    was not there for less than an hour, as nobody scraped it, is compared with what it was before."""
+    was not there for less than an hour, as nobody scraped it, is compared with what it was before. Added up first:
+    compared one by one, all series would be in Prometheus' memory at once."""
 
 
 @dataclasses.dataclass(frozen=True)
