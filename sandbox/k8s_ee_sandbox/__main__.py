@@ -13,8 +13,8 @@ from k8s_ee_sandbox import progress as progress_lines
 _UNAVAILABLE = 5
 _INTERRUPTED = 130
 
-_EXAMPLES = """\
-examples:
+_EPILOG = """\
+Examples:
   k8s-ee sandbox up                       a cluster with pods, and what a deploy needs
   k8s-ee sandbox up --profile policy      one that enforces network policies
   k8s-ee sandbox status --output json     addresses, logins and files for scripts
@@ -22,6 +22,11 @@ examples:
 
 It needs Linux and root. Exit codes: 0 done, 2 wrong input, 5 not running or not answering, 130 interrupted.
 """
+_COMMANDS = {
+    "up": ("start it, and install the platform part; at once if it runs already", "up --profile policy"),
+    "down": ("stop it; images and whatever was built stay in the cache", "down --all"),
+    "status": ("say whether it runs, and where things are", "status --output json"),
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -44,17 +49,24 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="k8s-ee sandbox",
         description=__doc__,
-        epilog=_EXAMPLES,
+        epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    up = commands.add_parser("up", help="start it, and install the platform part; at once if it runs already")
+    up, down, status = (
+        commands.add_parser(
+            name,
+            help=text,
+            description=text,
+            epilog=f"Example:\n  k8s-ee sandbox {example}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        for name, (text, example) in _COMMANDS.items()
+    )
     up.add_argument("--profile", default="node", choices=cluster_profiles.names(), help="default: %(default)s")
     up.set_defaults(run=_up)
-    down = commands.add_parser("down", help="stop it; images and whatever was built stay in the cache")
     down.add_argument("--all", action="store_true", help="every one there is")
     down.set_defaults(run=_down)
-    status = commands.add_parser("status", help="say whether it runs, and where things are")
     status.set_defaults(run=_status)
     for one in (up, down, status):
         one.add_argument(

@@ -25,6 +25,10 @@ def main(context: click.Context) -> None:
     \b
     Exit codes: 0 done, 2 wrong input, 3 refused, 4 the environment did not become ready,
     5 cluster or GitHub unavailable, 130/143 interrupted.
+
+    \b
+    Example (the help of each command has its own):
+      k8s-ee validate --help
     """
     context.ensure_object(options.Run)
 
@@ -100,7 +104,7 @@ def cleanup(ctx: session.Session, project: str) -> outcome.Outcome:
     return commands.cleanup(ctx, project=project)
 
 
-main.add_command(cleanup, "down")
+options.alias(main, cleanup, "down")
 
 
 @command("run", options.CONFIG, options.FACTS, options.CLUSTER)
@@ -233,15 +237,9 @@ def report_jobs(ctx: session.Session, needs: str) -> outcome.Outcome:
     return commands.report(ctx, needs=needs)
 
 
-@main.command("completion")
+@main.command("completion", help=options.with_example("Print the completion script of a shell.", "completion"))
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
-    """Print the completion script of a shell.
-
-    \b
-    Example:
-      k8s-ee completion bash > ~/.local/share/bash-completion/completions/k8s-ee
-    """
     from click import shell_completion
 
     found = shell_completion.get_completion_class(shell)

@@ -29,4 +29,5 @@ EXAMPLES: Mapping[str, str] = {
     "janitor": "k8s-ee janitor --dry-run --output json",
     "responder": "k8s-ee responder --port 8080    # in the cluster, behind its wildcard route",
     "report": "k8s-ee report --needs '${{ toJSON(needs) }}'    # in a step of a workflow",
+    "completion": "k8s-ee completion bash > ~/.local/share/bash-completion/completions/k8s-ee",
 }

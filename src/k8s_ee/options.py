@@ -5,6 +5,7 @@ Every option is also read from `K8S_EE_<OPTION>`.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import datetime
 import functools
@@ -119,10 +120,21 @@ def command(
 
         for decorate in reversed(shared):
             wrapped = decorate(wrapped)  # type: ignore[assignment]
-        example = examples.EXAMPLES[name]
-        return program.command(name, help=f"{function.__doc__}\n\n\b\nExample:\n  {example}")(wrapped)
+        return program.command(name, help=with_example(str(function.__doc__), name))(wrapped)
 
     return register
+
+
+def alias(program: click.Group, known: click.Command, name: str) -> None:
+    """The same under another name, which its example has, too."""
+    same = copy.copy(known)
+    same.help = str(known.help).replace(f"k8s-ee {known.name}", f"k8s-ee {name}")
+    program.add_command(same, name)
+
+
+def with_example(text: str, name: str) -> str:
+    """The whole help of a command."""
+    return f"{text}\n\n\b\nExample:\n  {examples.EXAMPLES[name]}"
 
 
 _SETTINGS = ("pr", "repository", "repository_id", "owner_id", "head_sha", "branch", "kubeconfig", "context")

@@ -145,6 +145,22 @@ def test_what_an_alert_says_can_be_filled_in(promtool: pathlib.Path, tmp_path: p
 
 REQUESTS = "nginx_ingress_controller_requests"
 BUILD = 'nginx_ingress_controller_build_info{controller_namespace="ingress-nginx"}'
+COUNTS: dict[str, tuple[list[tuple[str, str]], int]] = {
+    "visited for 20 minutes": ([("pod-a", "0x9 1+1x20 21x300")], 30),
+    "its first of a kind": ([("pod-a", "1x300"), ('pod-a", status="404', "_x60 1x240")], 60),
+    "forgotten": ([("pod-a", "5x300")], 0),
+    "its first of all": ([("pod-a", "_x59 3x240")], 60),
+    "its first after a new controller": ([("pod-a", "9x99 stale"), ("pod-b", "_x104 2x200")], 105),
+    "its first after the controller started again": ([("pod-a", "9x99 stale _x20 2x200")], 125),
+    "as many as before the new controller": ([("pod-a", "9x99 stale"), ("pod-b", "_x104 9x200")], 105),
+    "none since a new controller": ([("pod-a", "9x99 stale")], 0),
+    "none since one of two controllers ended": ([("pod-a", "9x99 stale"), ("pod-b", "7x300")], 0),
+    "none while nobody scraped": ([("pod-a", "9x99 stale _x40 9x200")], 0),
+    "one while nobody scraped": ([("pod-a", "9x99 stale _x38 10x200")], 140),
+    "none while nobody scraped for more than an hour": ([("pod-a", "9x99 stale _x80 9x200")], 185),
+}
+"""For each namespace its series, one value a minute from when Prometheus first saw them, and the minute of its last
+request, as steps of five minutes tell it."""
 
 
 @needs_promtool
@@ -154,21 +170,14 @@ def test_the_question_about_traffic_is_answered_with_the_time_of_the_last_reques
 ) -> None:
     own = ', namespace="ingress-nginx"' if label == "exported_namespace" else ""
     given = {
-        f'{REQUESTS}{{{label}="visited-pr-1"{own}, status="200"}}': "1x9 1+1x20 21x300",
-        f'{REQUESTS}{{{label}="other-pr-2"{own}, status="200"}}': "1x300",
-        f'{REQUESTS}{{{label}="other-pr-2"{own}, status="404"}}': "_x60 1x240",  # its first of that kind
-        f'{REQUESTS}{{{label}="forgotten-pr-3"{own}, status="200"}}': "5x300",
-        f'{REQUESTS}{{{label}="restarted-pr-4"{own}, status="200"}}': "9x100 1x200",  # the controller, that is
-        BUILD: "1x300",
+        f'{REQUESTS}{{{label}="{name}"{own}, controller_pod="{pod}"}}': values
+        for name, (counts, _) in COUNTS.items()
+        for pod, values in counts
     }
-    with_own = ', namespace="ingress-nginx"' if own else ""
-    expected = [
-        {"labels": f'{{{label}="visited-pr-1"{with_own}}}', "value": 1800},
-        {"labels": f'{{{label}="other-pr-2"{with_own}}}', "value": 3600},
-        {"labels": "{}", "value": 0},
-    ]
-    question = {"expr": model.Traffic().query, "eval_time": "4h", "exp_samples": expected}
-    evaluate(promtool, tmp_path, {"input_series": series(**given), "promql_expr_test": [question]})
+    expected = [{"labels": f'{{{label}="{name}"{own}}}', "value": 60 * minute} for name, (_, minute) in COUNTS.items()]
+    answer = [*expected, {"labels": "{}", "value": 0}]
+    question = {"expr": model.Traffic().query, "eval_time": "5h", "exp_samples": answer}
+    evaluate(promtool, tmp_path, {"input_series": series(**given, **{BUILD: "1x300"}), "promql_expr_test": [question]})
 
 
 @needs_promtool

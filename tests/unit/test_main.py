@@ -6,15 +6,11 @@ import json
 import os
 import pathlib
 import pty
-import shlex
 import subprocess
 import sys
 from typing import Any
 
-import click
 import pytest
-
-from k8s_ee import cli, examples
 
 PROGRAM = str(pathlib.Path(sys.executable).with_name("k8s-ee"))
 
@@ -139,15 +135,6 @@ def test_what_is_rendered_has_an_image_that_a_deploy_would_take(folder: pathlib.
 def test_platform_settings_that_are_not_there_are_not_taken_for_a_config(folder: pathlib.Path) -> None:
     done = run("validate", "--platform-file", "absent/platform.yaml", directory=folder)
     assert (done.returncode, "config-path" in done.stderr) == (2, False), done.stderr
-
-
-@pytest.mark.parametrize("name", sorted(set(cli.main.commands) - {"down", "completion", "sandbox"}))
-def test_the_help_of_a_command_has_an_example_that_it_can_read(folder: pathlib.Path, name: str) -> None:
-    shown = examples.EXAMPLES[name]
-    assert shown in run(name, "--help", directory=folder).stdout.replace("\n      ", "\n    ")
-    program, command, *arguments = shlex.split(shown.replace("\\\n", ""), comments=True)
-    assert (program, command) == ("k8s-ee", name)
-    cli.main.commands[name].make_parser(click.Context(cli.main.commands[name])).parse_args(arguments)
 
 
 def test_mistakes_in_a_config_name_the_environment_whose_comment_tells_of_them(folder: pathlib.Path) -> None:

@@ -135,7 +135,14 @@ def make_room(
     return asleep.namespace
 
 
-def tidy(cluster: client.Cluster, *, policy: model.Capacity, home: str, now: datetime.datetime) -> tuple[str, ...]:
+def tidy(
+    cluster: client.Cluster,
+    *,
+    policy: model.Capacity,
+    home: str,
+    now: datetime.datetime,
+    check: slots.Check = lambda: None,
+) -> tuple[str, ...]:
     """Sets right what a killed process left: frees places that nobody uses, and gives one to whoever is awake.
 
     Returns the names of the Leases that are free now.
@@ -150,16 +157,17 @@ def tidy(cluster: client.Cluster, *, policy: model.Capacity, home: str, now: dat
     freed = [
         name
         for prefix in sorted({_prefix(one) for one in found})
-        for name in slots.reclaim(cluster, namespace=home, prefix=prefix, live=live)
+        for name in slots.reclaim(cluster, namespace=home, prefix=prefix, live=live, check=check)
     ]
     asleep = {owner(one) for one in everything if one.asleep_since}
     for lease in found:
+        check()
         holder = slots.holder_of(lease)
         unused = holder in asleep or (holder.startswith(_RESERVED) and holder.partition(" ")[2] not in awake)
         if unused and now - since(lease) > _CUT_OFF_AFTER and slots.drop(cluster, lease):
             freed.append(lease["metadata"]["name"])
     if policy.is_limited:
-        _adopt_all(cluster, list(awake.values()), found, policy=policy, home=home)
+        _adopt_all(cluster, list(awake.values()), found, policy=policy, home=home, check=check)
     return tuple(freed)
 
 
@@ -170,6 +178,7 @@ def _adopt_all(
     *,
     policy: model.Capacity,
     home: str,
+    check: slots.Check,
 ) -> None:
     """Those from before there was a maximum, and those whose deploy was cut off."""
     held = taken(found)
@@ -177,6 +186,7 @@ def _adopt_all(
     for one in found:
         names.setdefault(slots.holder_of(one), set()).add(_prefix(one))
     for observed in awake:
+        check()
         claim = held.get(owner(observed)) or capacity.Claim(observed.namespace, observed.repository_id)
         if not names.get(owner(observed), set()) >= set(_limits(claim, policy)):
             settle(cluster, held.get(reserved(claim), claim), observed, policy=policy, home=home)

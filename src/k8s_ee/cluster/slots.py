@@ -6,7 +6,7 @@ https://kubernetes.io/docs/concepts/architecture/leases/
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from k8s_ee import environment
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from k8s_ee.cluster import client
 
 Manifest = dict[str, Any]
+
+Check = Callable[[], object]
+"""To be called before each of many acts; raises when there are to be no more."""
 
 _ATTEMPTS = 5
 
@@ -64,7 +67,9 @@ def held(cluster: client.Cluster, namespace: str, prefix: str) -> dict[str, str]
     return {lease["metadata"]["name"]: holder_of(lease) for lease in listed(cluster, namespace, prefix)}
 
 
-def reclaim(cluster: client.Cluster, *, namespace: str, prefix: str, live: Collection[str]) -> tuple[str, ...]:
+def reclaim(
+    cluster: client.Cluster, *, namespace: str, prefix: str, live: Collection[str], check: Check = lambda: None
+) -> tuple[str, ...]:
     """Frees the slots of environments that are gone, and returns the names of these slots.
 
     `live` are uids of environments that exist. It may be old: that one is gone is asked again
@@ -72,6 +77,7 @@ def reclaim(cluster: client.Cluster, *, namespace: str, prefix: str, live: Colle
     """
     freed = []
     for lease in listed(cluster, namespace, prefix):
+        check()
         uid, _, name = holder_of(lease).partition(" ")
         if uid and name and uid not in live and _gone(cluster, name, uid) and drop(cluster, lease):
             freed.append(lease["metadata"]["name"])

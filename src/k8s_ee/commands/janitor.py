@@ -162,11 +162,19 @@ def _tidy(turn: judging.Turn, everything: Sequence[environment.Observed]) -> Non
     """Slots of environments that are gone. Whoever may not see all environments can't know, and leaves them alone."""
     if turn.ctx.settings.is_actions or turn.ctx.options.dry_run or not turn.may_act():
         return
+    check = functools.partial(_require_time, turn)
     try:
+        check()
         preserving.tidy(turn.cluster, everything, home=turn.home, now=turn.now())
-        room.look_after(turn.ctx, turn.github)
+        room.look_after(turn.ctx, turn.github, check=check)
     except errors.ONE_OF_MANY as error:
         turn.troubles[f"slots could not be looked after: {error.message}"] += 1
+
+
+def _require_time(turn: judging.Turn) -> None:
+    """Raises NotReady when the rest is for a later pass, or for another janitor."""
+    if time.monotonic() > turn.ctx.deadline or not turn.may_act():
+        raise errors.NotReady("there was no time left for all of them")
 
 
 def _note(turn: judging.Turn, results: Sequence[acts.Result]) -> None:

@@ -40,7 +40,9 @@ class Book:
     noted: set[str] = dataclasses.field(default_factory=set)
     settled: set[str] = dataclasses.field(default_factory=set)
     earlier: list[judging.Case] = dataclasses.field(default_factory=list)
-    """Of passes before this one, oldest first; no environment of that uid was listed in this one."""
+    """Of passes before this one, the longest without a try first; no environment of that uid was listed in this one."""
+    tried: set[str] = dataclasses.field(default_factory=set)
+    """Uids of the earlier ones whose turn it was."""
 
 
 def opened(turn: judging.Turn) -> Book:
@@ -76,8 +78,9 @@ def note(
 
 def closed(turn: judging.Turn, book: Book) -> None:
     """Forgets what is settled. Who was cut off before finds on GitHub that it is."""
-    changes: dict[str, str | None] = dict.fromkeys(f"{_OWED}{uid}" for uid in sorted(book.settled & book.noted))
-    found = json.dumps(turn.github.installations, sort_keys=True, separators=(",", ":"))
+    changes: dict[str, str | None] = {name: _tried(book, name, turn.now()) for name in _names(book.tried & book.noted)}
+    changes |= dict.fromkeys(_names(book.settled & book.noted))
+    found = _json(turn.github.installations)
     if book.known is not None and found != book.known.get(_INSTALLATIONS, "{}"):
         changes[_INSTALLATIONS] = found
     if turn.may_act():
@@ -96,7 +99,10 @@ def tell(turn: judging.Turn, book: Book, ended: Sequence[tuple[judging.Case, clu
 
 
 def tell_earlier(turn: judging.Turn, book: Book, *, over: threading.Event | None = None) -> None:
-    """One after another, at GitHub's pace until that is `over`, or for a while. Only of what is proven gone."""
+    """One after another, at GitHub's pace until that is `over`, or for a while. Only of what is proven gone.
+
+    What can't be told goes to the end of the line, so that it never holds up what can.
+    """
     until = turn.ctx.deadline if over else time.monotonic() + _TELLING_SECONDS
     over = over or threading.Event()
     if not book.earlier or not turn.may_act():
@@ -111,11 +117,11 @@ def tell_earlier(turn: judging.Turn, book: Book, *, over: threading.Event | None
         if time.monotonic() > until:  # GitHub may be slow, and then its pace is no bound
             break
         receipt = receipts[case.observed.uid]
-        if not receipt.deleted:
-            continue
-        if not _may_tell(turn, over=over, until=until):
+        if receipt.deleted and not _may_tell(turn, over=over, until=until):
             turn.troubles[_LATER] += 1
-        elif telling.gone(turn, case, receipt):
+            continue
+        book.tried.add(case.observed.uid)
+        if receipt.deleted and telling.gone(turn, case, receipt):
             book.settled.add(case.observed.uid)
 
 
@@ -154,6 +160,19 @@ def _installations(text: str) -> dict[str, int]:
     return {owner: one for owner, one in found.items() if type(one) is int} if isinstance(found, dict) else {}
 
 
+def _names(uids: Iterable[str]) -> list[str]:
+    return [f"{_OWED}{uid}" for uid in sorted(uids)]
+
+
+def _tried(book: Book, name: str, now: datetime.datetime) -> str:
+    return _json({**json.loads((book.known or {})[name]), "tried": now.isoformat(timespec="seconds")})
+
+
+def _last_turn(text: str) -> str:
+    noted = json.loads(text)
+    return str(noted.get("tried") or noted["at"])
+
+
 def _ending(case: judging.Case) -> bool:
     return case.decision.kind == "delete" or case.observed.terminating
 
@@ -190,7 +209,7 @@ def _take_up(
             book.settled.add(uid)
         elif uid not in there and mine(case.observed):
             book.earlier.append(case)
-    book.earlier.sort(key=lambda one: one.observed.created_at)
+    book.earlier.sort(key=lambda one: _last_turn(known[f"{_OWED}{one.observed.uid}"]))
 
 
 _STATES: dict[bool | None, lifecycle.PullRequestState] = {
@@ -213,7 +232,11 @@ def _text(case: judging.Case, now: datetime.datetime) -> str:
         "reason": "" if found.terminating else case.decision.reason,
         "at": now.isoformat(timespec="seconds"),
     }
-    return json.dumps(noted, separators=(",", ":"))
+    return _json(noted)
+
+
+def _json(noted: Mapping[str, object]) -> str:
+    return json.dumps(noted, separators=(",", ":"), sort_keys=True)
 
 
 def _case(uid: str, text: str) -> judging.Case | None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _TOLD_SECONDS = 30.0
 _RERUN_SECONDS = 3600.0
+_ASKING_SECONDS = 60.0
 
 
 def enter(ctx: session.Session, command: str) -> outcome.Outcome | None:
@@ -99,11 +100,15 @@ def give_back(ctx: session.Session, receipts: list[clusters.Receipt]) -> None:
         ctx.say(f"the place is given back later, by the janitor: {error.message}")
 
 
-def look_after(ctx: session.Session, github: githubs.GitHub) -> None:
-    """The janitor's part: places that nobody uses are freed, and runs that waited for one are started again."""
+def look_after(ctx: session.Session, github: githubs.GitHub, *, check: slots.Check) -> None:
+    """The janitor's part: places that nobody uses are freed, and runs that waited for one are started again.
+
+    Raises what `check` does, before the next act.
+    """
     policy, home = ctx.platform.capacity, ctx.platform.namespace
-    places.tidy(ctx.cluster, policy=policy, home=home, now=ctx.now())
-    release_queue(ctx.cluster, github, policy=policy, home=home, now=ctx.now(), say=ctx.say)
+    places.tidy(ctx.cluster, policy=policy, home=home, now=ctx.now(), check=check)
+    left = max(1.0, min(_ASKING_SECONDS, ctx.deadline - time.monotonic()))
+    release_queue(ctx.cluster, github, policy=policy, home=home, now=ctx.now(), say=ctx.say, seconds=left, check=check)
 
 
 def release_queue(
@@ -114,11 +119,13 @@ def release_queue(
     home: str,
     now: datetime.datetime,
     say: Callable[[str], None],
+    seconds: float = _ASKING_SECONDS,
+    check: slots.Check = lambda: None,
 ) -> int:
     """Starts the runs again that ended as queued and for which there is room now; how many.
 
     For the janitor. A run of a pull request that is closed by now is forgotten. Where GitHub does not let this App
-    start runs (`actions: write`), `say` hears of it, and the run stays in line.
+    start runs (`actions: write`), `say` hears of it, and the run stays in line. GitHub is asked for at most `seconds`.
     """
     found = cluster.list("Lease", home)
     waiting = queueing.drop_stale(cluster, queueing.tickets(found), now)
@@ -129,8 +136,8 @@ def release_queue(
     turns = capacity.turns([one.claim for one in waiting], there, policy)
     due = [one for one in parked if one.claim in turns and not _is_on_its_way(one, now)]
     subjects = {one.name: states.Subject(one.repository, one.claim.repository_id, one.number) for one in due}
-    known = github.states(set(subjects.values())) if due else {}
-    rerun = functools.partial(_rerun, cluster, github, now=now, say=say)
+    known = github.states(set(subjects.values()), seconds=seconds) if due else {}
+    rerun = functools.partial(_rerun, cluster, github, now=now, say=say, check=check)
     return sum(rerun(one, known.get(subjects[one.name])) for one in due)
 
 
@@ -142,7 +149,9 @@ def _rerun(
     *,
     now: datetime.datetime,
     say: Callable[[str], None],
+    check: slots.Check,
 ) -> int:
+    check()
     if isinstance(state, lifecycle.Closed):
         slots.drop(cluster, ticket.lease)
         return 0

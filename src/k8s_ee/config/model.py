@@ -175,10 +175,16 @@ class Traffic:
     prometheus: str = ""
     query: str = (
         "max by (namespace, exported_namespace) (max_over_time(timestamp("
-        "sum by (namespace, exported_namespace) (nginx_ingress_controller_requests) > "
-        "sum by (namespace, exported_namespace) (nginx_ingress_controller_requests offset 5m))[8d:5m])) "
+        "sum by (namespace, exported_namespace, controller_pod) (nginx_ingress_controller_requests) unless "
+        "sum by (namespace, exported_namespace, controller_pod) (nginx_ingress_controller_requests) == "
+        "sum by (namespace, exported_namespace, controller_pod) "
+        "(last_over_time(nginx_ingress_controller_requests[1h] offset 5m)))[8d:5m])) "
         "or max(nginx_ingress_controller_build_info * 0)"
     )
+    """Every count that is not what it was five minutes before. A controller that starts counts from 0, in a series
+    that begins with the first request; one of several that ends takes its count with it, which is no traffic; a count
+    that was not there for less than an hour, as nobody scraped, is compared with what it was before. Added up first:
+    compared one by one, all series would be in Prometheus' memory at once."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -228,6 +228,27 @@ def test_what_can_not_be_told_for_a_week_is_given_up_and_what_can_not_be_read_to
     assert world.notes == {}
 
 
+def test_what_can_not_be_told_for_long_does_not_hold_up_what_can(
+    world: sweeps.World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("k8s_ee.commands.janitor_owing._AT_ONCE", 2)
+    world.github.faults.add(faults.Fault(path="/repos/.*", status=502, times=99))
+    for number in (1, 2):
+        world.put(number, "closed")
+    world.sweep()
+    for number in (3, 4, 5):
+        world.put(number, "closed")
+    world.sweep(after=2 * HOUR)
+    world.github.faults.clear()
+    world.github.faults.add(faults.Fault(path="/repos/.*/issues/[124].*", status=404, times=999))
+    told = []
+    for hours in range(3, 7):
+        world.sweep(after=hours * HOUR)
+        told.append(len(world.comments))
+    assert told == [0, 1, 2, 2], "two of the five have a turn in each pass, and none has another before all had one"
+    assert len(world.notes) == 3
+
+
 def test_notes_have_a_bound_and_what_is_beyond_it_is_told_at_once(
     world: sweeps.World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
