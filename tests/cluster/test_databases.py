@@ -141,7 +141,7 @@ def test_out_of_the_config_the_workload_goes_and_comes_back_to_the_same_data_and
     for said in (planned, without):
         assert said.code == 0, said.said
         for engine in ENGINES:
-            assert f"{engine} is not in the config any more: its volume and password are kept" in said.stdout
+            assert f"{engine} is not deployed any more: its volume and password are kept" in said.stdout
     assert ready.kubectl("get", "statefulsets", "-o", "name") == ""
     assert kept(ready) == before
     ready.configure({**cli.small(), "databases": databases})
