@@ -131,10 +131,14 @@ def test_killed_as_when_memory_runs_out_every_row_is_there(ready: cli.Preview) -
     assert_kept(ready)
 
 
-def test_out_of_the_config_the_workload_goes_and_comes_back_to_the_same_data_and_password(
+def test_out_of_the_config_the_workload_goes_once_the_app_without_it_serves_and_comes_back_to_the_same_data_and_password(
     ready: cli.Preview, image: str, databases: dict[str, object]
 ) -> None:
-    before = kept(ready)
+    before, pods = kept(ready), uids(ready)
+    ready.configure(cli.small("raise SystemExit(3)"))
+    failed = ready.run("up", image=image)
+    assert (failed.code, "not deployed any more" in failed.said) == (4, False), failed.said
+    assert uids(ready) == pods
     ready.configure(cli.small())
     planned = ready.run("up", "--dry-run", "--output", "json", image=image)
     without = ready.run("up", "--output", "json", image=image)

@@ -197,6 +197,7 @@ def _put_back(ctx: session.Session) -> None:
     apply(ctx, [deployment])
     slept = ctx.observed is not None and sleeping.is_stopped(ctx.observed)
     if slept:
+        sleeping.wake_databases(ctx.cluster, ctx.observed)  # also those that only this commit uses
         routing.reopen(ctx.cluster, namespace)
     now = "starts again" if slept else "still serves"
     ctx.notes.append(f"commit {good[:7]} {now}; {ctx.target().head_sha[:7]} was taken back")

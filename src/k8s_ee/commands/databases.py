@@ -62,7 +62,7 @@ def apply(ctx: session.Session, rendered: Mapping[str, tuple[Manifest, ...]]) ->
 
 
 def retire(ctx: session.Session) -> None:
-    """Removes the workload (never data) of every other database: once nothing that serves uses it any more."""
+    """Removes the workload (never data) of every other database, once nothing that serves uses it any more."""
     if not ctx.fresh:
         deployed = {one.engine for one in ctx.config.deployed}
         retired = [engine for name, engine in plan.ENGINES.items() if name not in deployed]
