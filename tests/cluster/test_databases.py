@@ -131,7 +131,7 @@ def test_killed_as_when_memory_runs_out_every_row_is_there(ready: cli.Preview) -
     assert_kept(ready)
 
 
-def test_out_of_the_config_the_workload_goes_once_the_app_without_it_serves_and_comes_back_to_the_same_data_and_password(
+def test_out_of_the_config_the_workload_goes_once_the_app_serves_without_it_and_comes_back_as_it_was(
     ready: cli.Preview, image: str, databases: dict[str, object]
 ) -> None:
     before, pods = kept(ready), uids(ready)
