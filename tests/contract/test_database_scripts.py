@@ -268,6 +268,26 @@ def test_bootstrap_of_mariadb_runs_once_as_the_apps_user_and_one_that_fails_is_t
                 assert kind.answer(server, kind.read) == "app@%"
 
 
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("MYSQL_DATABASE", "mysql", "Can't create database 'mysql'"),
+        ("MYSQL_USER", "x" * 200, "is too long for user name"),
+    ],
+)
+def test_why_mariadb_could_not_be_prepared_is_in_its_log_without_the_password(
+    variable: str, value: str, said: str
+) -> None:
+    with servers.made("mariadb") as server:
+        (server.credentials / variable).write_text(value)
+        log = server.refused()
+        assert said in log
+        assert "the app's user and database can't be made" in log
+        assert "jira" not in log
+        assert servers.PASSWORD not in log
+        assert not (server.volume / "mysql").exists()
+
+
 def test_mariadb_takes_quotes_and_backslashes_in_names_and_password_as_they_are() -> None:
     with servers.made("mariadb") as server:
         login = {"MYSQL_USER": "o'\"x\\", "MYSQL_DATABASE": "d_b`; --%", "MYSQL_PASSWORD": "p'';\\ $(id)"}
