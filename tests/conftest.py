@@ -86,7 +86,7 @@ def first_seen(kubeconfig: pathlib.Path, *args: str, timeout: float = 30) -> str
     return line
 
 
-def _sandbox_name() -> str:
+def sandbox_name() -> str:
     """Each of pytest's workers has a cluster of its own: some tests change what all of a cluster shares."""
     worker = os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw")
     return os.environ.get("K8S_EE_SANDBOX", "test") + worker
@@ -95,13 +95,13 @@ def _sandbox_name() -> str:
 @pytest.fixture(scope="session")
 def sandbox() -> cluster.Sandbox:
     """Left running: the next run starts in half a second."""
-    return cluster.up(_sandbox_name(), "node", progress.Progress())
+    return cluster.up(sandbox_name(), "node", progress.Progress())
 
 
 @pytest.fixture(scope="session")
 def policy_sandbox() -> Iterator[cluster.Sandbox]:
     """Another one, where policies are enforced. Taken down at the end: few tests need it."""
-    name = f"{_sandbox_name()}-policy"
+    name = f"{sandbox_name()}-policy"
     yield cluster.up(name, "policy", progress.Progress())
     cluster.down(name, progress.Progress())
 

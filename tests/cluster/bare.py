@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import os
 from collections.abc import Iterator
 
 from k8s_ee import cluster, environment
@@ -30,8 +29,8 @@ class Bare:
 
 @contextlib.contextmanager
 def up(name: str = "bare") -> Iterator[Bare]:
-    """Taken down at the end. Each of pytest's workers has one of its own."""
-    name += os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw")
+    """Taken down at the end."""
+    name = f"{conftest.sandbox_name()}-{name}"
     made = sandboxes.up(name, "api", progress.Progress())
     try:
         yield Bare(environments.connect(made), conftest.kubectl_for(made.kubeconfig), made)

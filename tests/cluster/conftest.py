@@ -3,6 +3,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from k8s_ee import cluster, settings
 from k8s_ee_sandbox import cluster as sandboxes
 from tests.cluster import bare, cli, grounds, toolkit
 from tests.conftest import Kubectl
@@ -12,6 +13,12 @@ from tests.conftest import Kubectl
 def runner(sandbox: sandboxes.Sandbox, kubectl: Kubectl, tmp_path_factory: pytest.TempPathFactory) -> cli.Installed:
     """Without an image."""
     return cli.install(sandbox, tmp_path_factory.mktemp("installed"), kubectl)
+
+
+@pytest.fixture(scope="session")
+def deployer(runner: cli.Installed) -> cluster.Cluster:
+    """With the token that a workflow has, instead of the administrator's certificate."""
+    return cluster.connect(settings.Connection(kubeconfig=str(runner.kubeconfig)))
 
 
 @pytest.fixture(scope="session")

@@ -3,24 +3,13 @@
 from collections.abc import Iterator
 
 import pytest
-import yaml
 
-from k8s_ee import cluster, environment, errors, settings
+from k8s_ee import cluster, environment, errors
 from k8s_ee_sandbox import cluster as sandboxes
 from tests import conftest
 from tests.cluster import environments, workloads
 
 pytestmark = pytest.mark.cluster
-
-
-@pytest.fixture
-def deployer(sandbox: sandboxes.Sandbox, kubectl: conftest.Kubectl) -> cluster.Cluster:
-    """With the token that a workflow has, instead of the administrator's certificate."""
-    token = kubectl("-n", sandbox.platform_namespace, "create", "token", "k8s-ee-ci").strip()
-    kubeconfig = yaml.safe_load(sandbox.kubeconfig.read_text())
-    for user in kubeconfig["users"]:
-        user["user"] = {"token": token}
-    return cluster.connect(settings.Connection(kubeconfig=yaml.safe_dump(kubeconfig)))
 
 
 @pytest.fixture

@@ -7,12 +7,15 @@ import dataclasses
 import json
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import urllib3
 
 from k8s_ee import environment, errors, settings
 from k8s_ee.cluster import apply, kinds, kubeconfig, messages, patches, pool, refusals, transport
+
+if TYPE_CHECKING:
+    import websocket
 
 Manifest = dict[str, Any]
 
@@ -283,6 +286,13 @@ class Cluster:
             messages.Request("GET", path, what, query=query, accept="*/*"), seconds=seconds
         ) as r:
             yield from _lines(r)
+
+    def websocket(
+        self, path: str, query: Sequence[tuple[str, str]], *, what: str, protocol: str
+    ) -> websocket.WebSocket:
+        """What it does can't be done on paper: a dry run has no use for it."""
+        assert not self.dry_run  # noqa: S101
+        return self._transport.websocket(messages.Request("POST", path, what), query=query, protocol=protocol)
 
 
 def _lines(response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:

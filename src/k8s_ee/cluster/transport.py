@@ -9,14 +9,17 @@ import re
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Collection, Iterator
-from typing import Any
+from collections.abc import Collection, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import urllib3
 
 from k8s_ee import errors
 from k8s_ee.cluster import kubeconfig, pool, refusals
 from k8s_ee.cluster.messages import Answer, Request
+
+if TYPE_CHECKING:
+    import websocket
 
 _CONNECT_SECONDS = 5.0
 _READ_SECONDS = 30.0
@@ -77,6 +80,47 @@ class Transport:
             yield response
         finally:
             response.close()
+
+    def websocket(self, request: Request, *, query: Sequence[tuple[str, str]], protocol: str) -> websocket.WebSocket:
+        """An open one. `query` may name a key twice. Raises as `send`."""
+        import websocket
+
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                return self._upgrade(request, query, protocol, fresh=attempt > 1)
+            except websocket.WebSocketBadStatusException as error:
+                answer = Answer(error.status_code, _decode(error.resp_body or b""))
+                if attempt == _ATTEMPTS or error.status_code not in {*_RETRIED, 401}:
+                    raise refusals.error_of(request, answer) from None
+                time.sleep(_pause(attempt, None))
+            except (websocket.WebSocketException, OSError) as error:
+                if attempt == _ATTEMPTS:
+                    raise self._no_connection(error) from None
+                time.sleep(_pause(attempt, None))
+        raise AssertionError("the last attempt returns or raises")
+
+    def _upgrade(
+        self, request: Request, query: Sequence[tuple[str, str]], protocol: str, *, fresh: bool
+    ) -> websocket.WebSocket:
+        import websocket
+
+        access, authorization = self._access, self._access.authorization(fresh)
+        proxy = urllib.parse.urlsplit(access.proxy or _proxy_of(access.server))
+        return websocket.create_connection(
+            "ws" + access.server.removeprefix("http") + request.path + "?" + urllib.parse.urlencode(query),
+            timeout=_READ_SECONDS,
+            header=[f"User-Agent: {self._user_agent}", *([f"Authorization: {authorization}"] if authorization else [])],
+            subprotocols=[protocol],
+            suppress_origin=True,
+            enable_multithread=True,
+            sslopt={"context": access.context, "server_hostname": access.server_name} if access.context else None,
+            http_proxy_host=proxy.hostname,
+            http_proxy_port=proxy.port,
+            http_proxy_auth=(proxy.username, proxy.password) if proxy.username else None,
+            proxy_type="http",
+            # It would look into the environment itself otherwise, not as kubectl does.
+            http_no_proxy=["-"] if proxy.hostname else ["*"],
+        )
 
     def _open(
         self, request: Request, *, fresh: bool, seconds: float = _READ_SECONDS, preload: bool = True

@@ -40,6 +40,11 @@ class Engine:
         return f"{self.name}-credentials-v1"
 
     @property
+    def pod(self) -> str:
+        """Of the chart's StatefulSet."""
+        return f"{self.name}-0"
+
+    @property
     def claim(self) -> str:
         """The PersistentVolumeClaim that the chart's StatefulSet makes."""
         return f"data-{self.name}-0"
