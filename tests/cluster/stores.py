@@ -70,7 +70,7 @@ def write(preview: cli.Preview, engine: str) -> None:
 
 def dumped(preview: cli.Preview, engine: str) -> str:
     """What of it is text."""
-    return _inside(preview, engine, "sh /etc/k8s-ee/scripts/dump.sh | tr -cd '[:print:]\\n'")
+    return _inside(preview, engine, "sh /etc/k8s-ee/scripts/dump.sh | tr -cd '\\12\\40-\\176'")
 
 
 def assert_kept(preview: cli.Preview) -> None:
