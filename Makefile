@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long check bench bench-cleaning mutants clean docs
+.PHONY: help demo test test-long check bench bench-cleaning bench-databases mutants clean docs
 
 UV := $(shell scripts/bootstrap --path)
 RUN := $(UV) run --locked
@@ -30,6 +30,9 @@ bench: $(UV) ## compare with how it is usually done, ratios from one run
 
 bench-cleaning: $(UV) ## compare how long it takes until the environments of fifty closed pull requests are gone
 	@$(RUN) python -m tests.bench.cleaning
+
+bench-databases: $(UV) ## measure how long each database takes until it answers, alone and with all the others
+	@$(RUN) python -m tests.bench.databases
 
 mutants: $(UV) ## change lifecycle.py in every small way, list the changes that no test notices
 	@$(RUN) python -m scripts.mutants

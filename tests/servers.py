@@ -9,8 +9,10 @@ import random
 import shutil
 import signal
 import socket
+import socketserver
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 
@@ -49,6 +51,18 @@ class Server:
         }
         for path in (folder, *folder.rglob("*")):
             os.chown(path, self.engine.user, self.engine.user)
+
+    @contextlib.contextmanager
+    def reached_at(self, port: int) -> Iterator[None]:
+        """By the scripts, as its credentials say."""
+        files = [one for one in self.credentials.iterdir() if one.name.endswith("PORT")]
+        try:
+            for one in files:
+                one.write_text(str(port))
+            yield
+        finally:
+            for one in files:
+                one.write_text(str(self.port))
 
     def bootstrap(self, sql: str) -> None:
         (self.scripts / "bootstrap.sql").write_text(sql)
@@ -135,6 +149,41 @@ def killed_at_random_moments(server: Server, *, times: int, longest: float) -> N
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(chance.uniform(0.02, longest))
         kill(process)
+
+
+@contextlib.contextmanager
+def cut_off(server: Server, *, after: int) -> Iterator[None]:
+    """Whoever asks it loses it once it has sent so many bytes to all of them, and is not let in again."""
+    left = after
+
+    class Relay(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            if left < 0:
+                return
+            with socket.create_connection(("127.0.0.1", server.port)) as far:
+                threading.Thread(target=self.ask, args=(far,), daemon=True).start()
+                self.answer(far)
+
+        def ask(self, far: socket.socket) -> None:
+            with contextlib.suppress(OSError):
+                while data := self.request.recv(4096):
+                    far.sendall(data)
+                far.shutdown(socket.SHUT_WR)
+
+        def answer(self, far: socket.socket) -> None:
+            nonlocal left
+            with contextlib.suppress(OSError):
+                while data := far.recv(4096):
+                    left -= len(data)
+                    if left < 0:
+                        return
+                    self.request.sendall(data)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Relay) as relay:
+        threading.Thread(target=relay.serve_forever, daemon=True).start()
+        with server.reached_at(relay.server_address[1]):
+            yield
+        relay.shutdown()
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import click
 
-from k8s_ee import cli, errors, options, outcome, report, settings
+from k8s_ee import cli, errors, options, outcome, redact, report, settings
 from k8s_ee.commands import reporting
 
 _BUG = "please report it with the output of the same command and --debug"
@@ -58,7 +58,8 @@ def _misused(error: click.ClickException, arguments: list[str]) -> int:
 
 def _failed(run: options.Run, error: errors.K8sEEError, cause: Exception | None = None) -> int:
     if run.debug:
-        traceback.print_exception(cause or error)
+        redactor = run.session.redactor if run.session else redact.Redactor()
+        _write(redactor.redact("".join(traceback.format_exception(cause or error))), to_stderr=True)
     _report(run, reporting.failure(run.session, error, command=run.command))
     return error.exit_code
 

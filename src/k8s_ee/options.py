@@ -149,16 +149,17 @@ def _session(given: dict[str, Any], *, commands_to: TextIO) -> tuple[session.Ses
     options = session.Options(
         **{key: given.pop(key) for key in ("config_path", "platform_file", "timeout", "dry_run") if key in given}
     )
-    protocol = runner.Runner(found, stream=commands_to)
     hidden = redact.Redactor(found.secrets)
-    return session.Session(settings=found, options=options, runner=protocol, say=_progress(), redactor=hidden), given
+    protocol = runner.Runner(found, stream=commands_to, redacted=hidden.redact)
+    say = _progress(hidden.redact)
+    return session.Session(settings=found, options=options, runner=protocol, say=say, redactor=hidden), given
 
 
-def _progress() -> Callable[[str], None]:
+def _progress(redacted: Callable[[str], str]) -> Callable[[str], None]:
     started, colour = time.monotonic(), sys.stderr.isatty() and settings.colours()
 
     def say(text: str) -> None:
         stamp = click.style(f"{time.monotonic() - started:6.1f}s", dim=True) if colour else ""
-        click.echo(f"{stamp or f'{time.monotonic() - started:6.1f}s'} {text}", err=True)
+        click.echo(f"{stamp or f'{time.monotonic() - started:6.1f}s'} {redacted(text)}", err=True)
 
     return say

@@ -81,4 +81,5 @@ class Redactor:
             for one in result.problems
         )
         notes = tuple(self.redact(note) for note in result.notes)
-        return dataclasses.replace(result, failure=failure, problems=problems, notes=notes)
+        outputs = {key: self.redact(value) for key, value in result.outputs.items()}
+        return dataclasses.replace(result, failure=failure, problems=problems, notes=notes, outputs=outputs)

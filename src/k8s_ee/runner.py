@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Literal, TextIO
 
 from k8s_ee import errors, quoting, redact, settings
@@ -24,9 +24,16 @@ _CUT = "\n\n_The rest was cut: a job summary holds 1 MiB._\n"
 
 
 class Runner:
-    def __init__(self, given: settings.Settings, *, stream: TextIO | None = None) -> None:
+    def __init__(
+        self,
+        given: settings.Settings,
+        *,
+        stream: TextIO | None = None,
+        redacted: Callable[[str], str] | None = None,
+    ) -> None:
         self._settings = given
         self._stream = stream
+        self._redacted = redacted or redact.Redactor().redact
         self._annotated: dict[Level, int] = {}
         self._masked: set[str] = set()
         self._summary_bytes = 0
@@ -91,6 +98,7 @@ class Runner:
             self._command(token, "")
 
     def _annotate(self, level: Level, message: str, **properties: str | int) -> None:
+        message = self._redacted(message)
         count = self._annotated.get(level, 0) + 1
         self._annotated[level] = count
         if count > ANNOTATIONS_PER_LEVEL:

@@ -19,9 +19,10 @@ pytestmark = pytest.mark.cluster
 KEYS = {**cli.small(), "databases": {"minio": {"storage": "64Mi"}}}
 
 
-@pytest.fixture
-def shop(runner: cli.Installed, tmp_path: pathlib.Path) -> Iterator[cli.Preview]:
-    with cli.preview(runner, tmp_path) as made:
+@pytest.fixture(scope="module")
+def shop(runner: cli.Installed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[cli.Preview]:
+    """The tests go on from what the ones before left in it."""
+    with cli.preview(runner, tmp_path_factory.mktemp("shop")) as made:
         made.configure(KEYS)
         made.up(image=runner.sandbox.images["base"])
         yield made

@@ -14,7 +14,10 @@ from tests import servers
 
 @dataclasses.dataclass(frozen=True)
 class Kind:
-    """How the app's own user writes and reads with the engine's own client. `fill` makes something of every kind."""
+    """How the app's own user writes and reads with the engine's own client. `fill` makes something of every kind.
+
+    `much` is a dump of a thousand rows.
+    """
 
     engine: str
     image: str
@@ -22,6 +25,7 @@ class Kind:
     write: str
     read: str
     fill: str
+    much: str
     password: str
     data: str
     version: str
@@ -52,6 +56,8 @@ CREATE TRIGGER none BEFORE INSERT ON child FOR EACH ROW SET NEW.amount = 1;
 CREATE TABLE bytes (some varbinary(9), emoji text);
 INSERT INTO bytes VALUES (x'00ff0a', '\u2713 \U0001f600');
 """
+_ROWS = ",\n".join(f"('{number:0300}')" for number in range(1000))
+_MUCH = f"CREATE TABLE entry (text text);\nINSERT INTO entry VALUES {_ROWS};\n"
 KINDS = {
     kind.engine: kind
     for kind in (
@@ -63,6 +69,7 @@ KINDS = {
             read="SELECT text FROM entry;\n",
             fill=_SQL + "CREATE TYPE mood AS ENUM ('good'); CREATE SEQUENCE numbers START 7;\n"
             "CREATE FUNCTION one() RETURNS int LANGUAGE sql AS 'SELECT 1';\n",
+            much=_MUCH,
             password="PGPASSWORD",
             data="pgdata/PG_VERSION",
             version="9",
@@ -74,6 +81,7 @@ KINDS = {
             write="CREATE TABLE IF NOT EXISTS entry (text text); INSERT INTO entry VALUES ('kept');\n",
             read="SELECT text FROM entry;\n",
             fill=f"{_SQL}{_MARIADB}",
+            much=_MUCH,
             password="MYSQL_PWD",
             data="mysql/mariadb_upgrade_info",
             version="10.6.2",
@@ -87,6 +95,7 @@ KINDS = {
             fill='SET text "it\'s \\x00\\xff\\n"\nSET soon x PX 9000000\nSET "" nothing\nSET empty ""\n'
             "HSET map b 2 a 1\nSADD set c a b 12\nZADD ranks 1.5 x -inf y 3 z\nRPUSH list one two one\n"
             "XADD log 1-1 k v\nXGROUP CREATE log readers 0\nSELECT 3\nSET elsewhere 1\n",
+            much="".join(f"0 x{n:06x} 0 SET x{n:0300x}\n" for n in range(1000)),
             password="REDISCLI_AUTH",
             data="valkey/version",
             version="7",
@@ -174,6 +183,26 @@ def test_what_is_no_dump_is_refused_and_leaves_nothing(kind: Kind, shared: dict[
 
 
 @EACH
+def test_a_server_that_is_lost_midway_is_neither_a_whole_dump_nor_an_empty_database(
+    kind: Kind, shared: dict[str, servers.Server]
+) -> None:
+    server = shared[kind.engine]
+    with server.running():
+        done(server.script("load.sh", stdin=kind.much))
+        for sent in (0, 3_000, 100_000):
+            with servers.cut_off(server, after=sent):
+                assert server.script("dump.sh").returncode != 0, sent
+        dump = done(server.script("dump.sh"))
+        assert len(dump) > 200_000
+        done(server.script("wipe.sh"))
+        for sent in (0, 500):
+            with servers.cut_off(server, after=sent):
+                cut = server.script("load.sh", stdin=dump)
+                assert cut.returncode not in {0, 3}, (sent, cut.stderr)
+        done(server.script("wipe.sh"))
+
+
+@EACH
 def test_another_password_is_set_once_and_stays(kind: Kind) -> None:
     with servers.made(kind.engine, image=kind.image) as server:
         new = server.folder / "new"
@@ -237,6 +266,26 @@ def test_bootstrap_of_mariadb_runs_once_as_the_apps_user_and_one_that_fails_is_t
         for _ in range(2):
             with server.running():
                 assert kind.answer(server, kind.read) == "app@%"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("MYSQL_DATABASE", "mysql", "Can't create database 'mysql'"),
+        ("MYSQL_USER", "x" * 200, "is too long for user name"),
+    ],
+)
+def test_why_mariadb_could_not_be_prepared_is_in_its_log_without_the_password(
+    variable: str, value: str, said: str
+) -> None:
+    with servers.made("mariadb") as server:
+        (server.credentials / variable).write_text(value)
+        log = server.refused()
+        assert said in log
+        assert "the app's user and database can't be made" in log
+        assert "jira" not in log
+        assert servers.PASSWORD not in log
+        assert not (server.volume / "mysql").exists()
 
 
 def test_mariadb_takes_quotes_and_backslashes_in_names_and_password_as_they_are() -> None:

@@ -208,6 +208,22 @@ def test_nothing_is_loaded_over_objects_nor_from_half_a_dump(server: servers.Ser
         assert names(server) == ["a"]
 
 
+def test_a_bucket_that_can_not_be_read_is_neither_dumped_as_if_it_were_not_there_nor_loaded_over(
+    server: servers.Server,
+) -> None:
+    with server.running():
+        data = dump(server)
+        put(server, "folder/a")
+        closed = server.volume / "data" / "app"
+        closed.chmod(0)
+        try:
+            assert server.script("dump.sh").returncode not in {0, 3}
+            assert load(server, data) not in {0, 3}
+        finally:
+            closed.chmod(0o700)
+        assert names(server) == ["folder/a"]
+
+
 def test_an_image_of_another_version_than_asked_for_is_refused(server: servers.Server) -> None:
     assert "version 9 of the object storage is asked for, but the image has 1." in server.refused(WANTED_VERSION="9")
     assert not list(server.volume.iterdir())

@@ -39,6 +39,12 @@ GRANT ALL PRIVILEGES ON $(quoted '`' MYSQL_DATABASE | sed 's/[_%]/\\&/g').* TO $
 SQL
 }
 
+# What went wrong, without the general advice around it, and without statements: one of them has the password.
+why() {
+    sed -e '/^Installing MariaDB/d' -e '/^Installation of system tables failed/,$d' -e "s/ near '.*//" \
+        -e '/IDENTIFIED BY/d' "$sockets/init.log" | grep -vFf "$CREDENTIALS/MYSQL_PASSWORD" | tail -n 20
+}
+
 # Without a server there is nobody who could connect too early, and a second server start is saved.
 create() {
     [ "$(cat "$CREDENTIALS/MYSQL_USER" "$CREDENTIALS/MYSQL_DATABASE" "$CREDENTIALS/MYSQL_PASSWORD" | wc -l)" -eq 0 ] ||
@@ -46,8 +52,10 @@ create() {
     login >"$sockets/login.sql"
     mariadb-install-db --no-defaults --force --datadir="$init" --tmpdir="$VOLUME/tmp" --skip-name-resolve \
         --skip-test-db --auth-root-authentication-method=socket --extra-file="$sockets/login.sql" \
-        >"$sockets/init.log" 2>&1 ||
+        >"$sockets/init.log" 2>&1 || {
+        why >&2
         fail "the app's user and database can't be made"
+    }
     # Left to itself, the server makes a new key of 4096 bits at each start, which takes seconds.
     openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 3650 -subj /CN=mariadb \
         -keyout "$init/server-key.pem" -out "$init/server-cert.pem" \

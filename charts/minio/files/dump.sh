@@ -4,6 +4,9 @@ set -eu
 cd "${VOLUME:?}"
 newline='
 '
-[ -z "$(find data -name "*$newline*")" ] || { echo "k8s-ee: an object has a line break in its name" >&2; exit 1; }
-# Uploads that are not finished yet are in .sgwtmp.
-find data meta versions -mindepth 2 ! -path '*/.sgwtmp*' \( -type f -o -type d -empty \) | LC_ALL=C sort | tar -c -f - -T -
+broken=$(find data -name "*$newline*")
+[ -z "$broken" ] || { echo "k8s-ee: an object has a line break in its name" >&2; exit 1; }
+# Uploads that are not finished yet are in .sgwtmp. Step by step: of a pipeline only the last command's end is heard.
+found=$(find data meta versions -mindepth 2 ! -path '*/.sgwtmp*' \( -type f -o -type d -empty \))
+sorted=$(printf %s "${found:+$found$newline}" | LC_ALL=C sort)
+printf %s "${sorted:+$sorted$newline}" | tar -c -f - -T -

@@ -2,7 +2,8 @@
 # Reads every bucket from a tar archive on stdin. Exit 3, and nothing done, where there are objects already.
 set -eu
 cd "${VOLUME:?}"
-[ -z "$(find data ! -path '*/.sgwtmp*' -type f | head -n 1)" ] || { echo "k8s-ee: there are objects" >&2; exit 3; }
+present=$(find data ! -path '*/.sgwtmp*' -type f -print -quit)
+[ -z "$present" ] || { echo "k8s-ee: there are objects" >&2; exit 3; }
 rm -rf load
 mkdir load
 trap 'rm -rf load' EXIT

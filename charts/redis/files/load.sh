@@ -4,13 +4,20 @@
 set -eu
 # shellcheck source=ready.sh
 . "${0%/*}/ready.sh"
-[ -z "$(ask info keyspace | sed -n '/^db[0-9]/p')" ] || { echo "k8s-ee: there are keys already" >&2; exit 3; }
+found=$(info keyspace)
+case $found in *"
+db"[0-9]*) echo "k8s-ee: there are keys already" >&2; exit 3 ;; esac
 script=$(ask script load "$(cat "${0%/*}/load.lua")")
 awk=$(command -v awk || command -v mawk)
 # A line that is none becomes a command that is none.
 # shellcheck disable=SC2016 # awk's own variables
-LC_ALL=C "$awk" -v script="$script" '
-    !/^[0-9]+ x[0-9a-f]* [0-9]+ (SET|RPUSH|HSET|SADD|ZADD|RESTORE)( x[0-9a-f]*)+$/ { $0 = "none"; script = "none" }
-    { printf "*4\r\n$7\r\nEVALSHA\r\n$%d\r\n%s\r\n$1\r\n0\r\n", length(script), script }
-    { printf "$%d\r\n%s\r\n", length($0), $0 }
-' | ask --pipe >&2 || { sh "${0%/*}/wipe.sh"; exit 1; }
+commands() {
+    LC_ALL=C "$awk" -v script="$script" '
+        !/^[0-9]+ x[0-9a-f]* [0-9]+ (SET|RPUSH|HSET|SADD|ZADD|RESTORE)( x[0-9a-f]*)+$/ { $0 = "none"; script = "none" }
+        { printf "*4\r\n$7\r\nEVALSHA\r\n$%d\r\n%s\r\n$1\r\n0\r\n", length(script), script }
+        { printf "$%d\r\n%s\r\n", length($0), $0 }
+    '
+}
+# Of a pipeline only the last command's end is heard: what comes before says by itself that it got to its end.
+end=$({ { commands && echo all >&3; } | ask --pipe >&2; } 3>&1) || end=
+[ "$end" = all ] || { sh "${0%/*}/wipe.sh"; exit 1; }

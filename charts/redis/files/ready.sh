@@ -11,6 +11,12 @@ ask() {
     ${longest:+timeout "$longest"} "$client" ${tls:+"$tls"} -h "${HOST:-$REDIS_HOST}" -p "${REDIS_PORT:-6379}" "$@"
 }
 
+# What it says of itself: an answer that is none would be taken for "nothing there".
+info() {
+    said=$(ask info "$1")
+    case $said in "# "*) printf '%s\n' "$said" ;; *) echo "k8s-ee: it does not answer: $said" >&2; return 1 ;; esac
+}
+
 # Other scripts read this one for its functions.
 if [ "${0##*/}" = ready.sh ]; then
     trap 'exit 143' TERM

@@ -35,6 +35,7 @@ def deploy_app(ctx: session.Session, *, image: str) -> outcome.Outcome:
     release = render(ctx, image=image)
     if ctx.options.dry_run:
         apply(ctx, list(release))
+        databases.retire(ctx)
         return ctx.result("deploy-app", "planned", outputs={"url": ctx.target().url})
     external.wait(ctx)
     migrate(ctx, release)
@@ -110,6 +111,7 @@ def roll_out(ctx: session.Session, release: tuple[Manifest, ...]) -> None:
 def _forget_the_previous(ctx: session.Session, release: tuple[Manifest, ...]) -> None:
     prune = functools.partial(ctx.cluster.prune, ctx.target().namespace, plan.APP, plan.APP_MANAGER)
     ends: list[Callable[[], object]] = [
+        functools.partial(databases.retire, ctx),
         functools.partial(namespaces.settle, ctx),
         functools.partial(prune, databases.names(release)),
     ]
@@ -195,6 +197,7 @@ def _put_back(ctx: session.Session) -> None:
     apply(ctx, [deployment])
     slept = ctx.observed is not None and sleeping.is_stopped(ctx.observed)
     if slept:
+        sleeping.wake_databases(ctx.cluster, ctx.observed)  # also those that only this commit uses
         routing.reopen(ctx.cluster, namespace)
     now = "starts again" if slept else "still serves"
     ctx.notes.append(f"commit {good[:7]} {now}; {ctx.target().head_sha[:7]} was taken back")

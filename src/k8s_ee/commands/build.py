@@ -31,6 +31,7 @@ def build_for(
             "a registry login is a user and a password",
             hint="give both K8S_EE_REGISTRY_USERNAME and K8S_EE_REGISTRY_PASSWORD, or neither",
         )
+    ctx.hide(*filter(None, [registry_password]))
     with ctx.phase("build"):
         found = build(
             ctx.config,

@@ -6,7 +6,7 @@ import functools
 import json
 import secrets
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from k8s_ee import errors, helm, outcome, plan
@@ -54,17 +54,19 @@ def render(ctx: session.Session) -> dict[str, tuple[Manifest, ...]]:
 
 
 def apply(ctx: session.Session, rendered: Mapping[str, tuple[Manifest, ...]]) -> None:
-    """Credentials and workloads of every database that is deployed; removes the workload (never data) of every other.
+    """Credentials and workloads of every database that is deployed.
 
     Raises ConfigError for what data that is there does not allow, Refused for data whose password is gone.
     """
-    wanted = ctx.config.deployed
-    steps: list[Callable[[], None]] = [functools.partial(_apply_one, ctx, one, rendered[one.engine]) for one in wanted]
-    enabled = {database.engine for database in wanted}
+    pool.side_by_side([functools.partial(_apply_one, ctx, one, rendered[one.engine]) for one in ctx.config.deployed])
+
+
+def retire(ctx: session.Session) -> None:
+    """Removes the workload (never data) of every other database, once nothing that serves uses it any more."""
     if not ctx.fresh:
-        retired = [engine for name, engine in plan.ENGINES.items() if name not in enabled]
-        steps += [functools.partial(_retire, ctx, engine) for engine in retired]
-    pool.side_by_side(steps)
+        deployed = {one.engine for one in ctx.config.deployed}
+        retired = [engine for name, engine in plan.ENGINES.items() if name not in deployed]
+        pool.side_by_side([functools.partial(_retire, ctx, engine) for engine in retired])
 
 
 def hide_credentials(ctx: session.Session, namespace: str, engines: Iterable[str] = tuple(plan.ENGINES)) -> None:
@@ -165,7 +167,7 @@ def _retire(ctx: session.Session, engine: plan.Engine) -> None:
         volumes.remember(ctx, engine)
     ctx.cluster.prune(namespace, engine.name, plan.manager(engine.name), keep=set())
     if claim:
-        ctx.notes.append(f"{engine.name} is not in the config any more: its volume and password are kept")
+        ctx.notes.append(f"{engine.name} is not deployed any more: its volume and password are kept")
 
 
 def names(manifests: tuple[Manifest, ...]) -> set[tuple[str, str]]:

@@ -25,6 +25,16 @@ def wait(ctx: session.Session) -> None:
         pool.side_by_side([functools.partial(_wait, ctx, one) for one in ctx.config.external])
 
 
+def hide_credentials(ctx: session.Session, namespace: str) -> None:
+    """Of the databases that its app as it runs waits for. Raises Refused when one may not be read."""
+    found = ctx.cluster.get("Deployment", plan.APP, namespace) or {"spec": {"template": {"spec": {}}}}
+    for volume in found["spec"]["template"]["spec"].get("volumes") or []:
+        engine, name = plan.ENGINES.get(volume["name"]), (volume.get("secret") or {}).get("secretName")
+        secret = ctx.cluster.get("Secret", name, namespace) if engine and name and name != engine.secret else None
+        if engine and secret:
+            secrecy.hide(ctx, engine, secrecy.decoded(secret))
+
+
 def _wait(ctx: session.Session, wanted: model.Database) -> None:
     # Nobody gives us the right to watch other people's Secrets.
     until = min(ctx.deadline, time.monotonic() + wanted.startup_seconds)

@@ -82,7 +82,8 @@ def _with_room_for_what_runs(ctx: session.Session, manifest: Manifest) -> Manife
     if manifest["kind"] != "ResourceQuota":
         return manifest
     wanted, present = _quotas(ctx, manifest)
-    return plan.widened(wanted, present)
+    running = [one["metadata"]["name"] for one in ctx.cluster.list("StatefulSet", ctx.target().namespace)]
+    return plan.widened(plan.beside(wanted, ctx.config, running), present)
 
 
 def _quotas(ctx: session.Session, manifest: Manifest) -> tuple[Manifest, Manifest]:

@@ -32,6 +32,7 @@ def up(ctx: session.Session, *, image: str) -> outcome.Outcome:
     if ctx.options.dry_run:
         databases.apply(ctx, stores)
         app.apply(ctx, list(release))
+        databases.retire(ctx)
         return ctx.result("up", "planned", data={"plan": plan.summary(ctx.target(), ctx.config, ctx.platform)})
     with ctx.phase("databases"):
         # Pods wait for the databases by themselves, in an init container. Started together with them, their images

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import json
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -102,7 +101,7 @@ class Checker:
             hint = suggestions.for_unknown(name, allowed=properties, schema=self._root)
             self._problems.add(mark, f"unknown key {problems.quote(name)}{where}", hint=hint, key=path)
             return None
-        if not _matches(names.get("pattern"), name):
+        if not expectations.matches(names.get("pattern"), name):
             message = f"{problems.quote(name)} can't be a name in `{key}`"
             self._problems.add(mark, message, hint=f"allowed: {names['patternErrorMessage']}", key=path)
             return None
@@ -139,7 +138,7 @@ class Checker:
         if isinstance(value, int):
             fits = rule.get("minimum", value) <= value <= rule.get("maximum", value)
             return value if fits else self._wrong(node, rule, key)
-        misfit = _misfit(value, rule)
+        misfit = expectations.misfit(value, rule)
         return value if misfit is None else self._wrong(node, rule, key, reason=misfit)
 
     @staticmethod
@@ -155,25 +154,9 @@ class Checker:
         return node.text.lower() == "true" if kind == "boolean" and kind in types else INVALID
 
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _LONGEST_INTEGER = 18
 
 
 def _types(rule: Schema) -> tuple[str, ...]:
     types = rule["type"]
     return (types,) if isinstance(types, str) else tuple(types)
-
-
-def _matches(pattern: str | None, text: str) -> bool:
-    """The whole text: Python's `$` would let a line feed pass at the end."""
-    return pattern is None or re.fullmatch(pattern, text, re.ASCII) is not None
-
-
-def _misfit(text: str, rule: Schema) -> str | None:
-    """Why a text is not allowed; empty where saying what is allowed says it all, None where it is."""
-    if _CONTROL.search(text):
-        return "it has a control character in it"
-    if len(text) > rule.get("maxLength", len(text)):
-        return f"it has {len(text)} characters, at most {rule['maxLength']} are allowed"
-    allowed = len(text) >= rule.get("minLength", 0) and text in rule.get("enum", (text,))
-    return None if allowed and _matches(rule.get("pattern"), text) else ""

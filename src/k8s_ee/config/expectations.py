@@ -14,6 +14,7 @@ _TYPES = {"string": "text", "integer": "a whole number", "number": "a number", "
 _TYPES |= {"object": "a map", "array": "a list"}
 _LONGEST = 200
 _SHELL = re.compile(r"[;&|<>$`]")
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
 def found(node: document.Node) -> str:
@@ -64,15 +65,30 @@ def _bounds(kind: str, rule: Mapping[str, Any]) -> str:
 def hint(node: document.Node, rule: Mapping[str, Any], key: str) -> str:
     """What to write instead."""
     types = rule["type"] if isinstance(rule["type"], list) else [rule["type"]]
-    special = _for_scalar(node, types) if isinstance(node, document.Scalar) else ""
+    special = _for_scalar(node, types, rule) if isinstance(node, document.Scalar) else ""
     return special or example(rule, key)
 
 
-def _for_scalar(node: document.Scalar, types: list[str]) -> str:
+def matches(pattern: str | None, text: str) -> bool:
+    """The whole text: Python's `$` would let a line feed pass at the end."""
+    return pattern is None or re.fullmatch(pattern, text, re.ASCII) is not None
+
+
+def misfit(text: str, rule: Mapping[str, Any]) -> str | None:
+    """Why a text is not allowed; empty where saying what is allowed says it all, None where it is."""
+    if _CONTROL.search(text):
+        return "it has a control character in it"
+    if len(text) > rule.get("maxLength", len(text)):
+        return f"it has {len(text)} characters, at most {rule['maxLength']} are allowed"
+    allowed = len(text) >= rule.get("minLength", 0) and text in rule.get("enum", (text,))
+    return None if allowed and matches(rule.get("pattern"), text) else ""
+
+
+def _for_scalar(node: document.Scalar, types: list[str], rule: Mapping[str, Any]) -> str:
     kind = scalars.read(node.text).kind
     if node.plain and kind == "nothing":
         return "give a value or remove the key" + ('; empty text is `""`' if "string" in types else "")
-    if node.plain and kind != "text" and "string" in types:
+    if node.plain and kind != "text" and "string" in types and misfit(node.text, rule) is None:
         return f"write it in quotes: {scalars.quoted(node.text[:_LONGEST])}"
     if "array" in types and node.text.strip():
         return f"write it as a list: {_as_list(node.text[:_LONGEST])}"

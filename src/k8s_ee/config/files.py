@@ -16,7 +16,8 @@ def read(path: pathlib.Path) -> bytes:
             # Its target may be any file of the machine, and messages quote what they find.
             raise errors.InputError(f"{path}: is a symbolic link", hint="name the file itself")
         if path.exists() and not path.is_file():
-            raise errors.InputError(f"{path}: is not a file", hint=f"did you mean {path / 'k8s-ee.yaml'}?")
+            hint = _instead(path / "k8s-ee.yaml") if path.is_dir() else "name a file"
+            raise errors.InputError(f"{path}: is not a file", hint=hint)
         with path.open("rb") as file:
             return file.read(document.MAX_BYTES + 1)
     except FileNotFoundError:

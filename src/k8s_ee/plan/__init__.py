@@ -12,7 +12,7 @@ from k8s_ee.plan.components import FENCE, Component, Manifest, manager
 from k8s_ee.plan.engines import ENGINES, Engine, credentials, database
 from k8s_ee.plan.isolation import fence, namespace
 from k8s_ee.plan.keeping import check as check_data
-from k8s_ee.plan.quota import holding, widened
+from k8s_ee.plan.quota import beside, holding, widened
 
 __all__ = [
     "APP",
@@ -23,6 +23,7 @@ __all__ = [
     "Engine",
     "Manifest",
     "app",
+    "beside",
     "check_data",
     "credentials",
     "database",

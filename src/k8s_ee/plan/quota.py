@@ -98,6 +98,18 @@ def holding(
     return {**wanted, "spec": {"hard": {**hard, **larger}}}
 
 
+def beside(wanted: components.Manifest, config: model.Config, running: Iterable[str]) -> components.Manifest:
+    """The quota with the databases among `running` that are not deployed any more: what still serves may use them."""
+    deployed = {one.engine for one in config.deployed}
+    left = [engines.ENGINES[name].resources for name in running if name in engines.ENGINES and name not in deployed]
+    hard = {**wanted["spec"]["hard"], "pods": str(int(wanted["spec"]["hard"]["pods"]) + len(left))}
+    for key, written in (("cpu", quantities.cpu), ("memory", quantities.memory)):
+        for side in ("requests", "limits"):
+            sizes = [hard[f"{side}.{key}"], *(getattr(getattr(one, side), key) for one in left)]
+            hard[f"{side}.{key}"] = written(_sum((1, size) for size in sizes))
+    return {**wanted, "spec": {"hard": hard}}
+
+
 def limit_range(target: environment.Environment, config: model.Config, platform: model.Platform) -> components.Manifest:
     """Defaults for a container that says nothing (a debug container), and the most one may say."""
     asked = [share.resources.limits for share in shares(config)]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from k8s_ee import errors, plan
-from k8s_ee.commands import databases, secrecy
+from k8s_ee.commands import databases, inspect, secrecy
 from tests.unit.commands import sweeps
 from tests.unit.commands.test_janitor import world as world  # noqa: PLC0414 - the fixture
 
@@ -68,3 +68,24 @@ def test_a_secret_that_may_not_be_read_is_said_after_all_others_are_hidden(world
         databases.hide_credentials(ctx, "shop-pr-7")
     assert "S3cret" not in ctx.redactor.redact("as S3cret-_x")
     databases.hide_credentials(ctx, "shop-pr-7", ["redis"])
+
+
+def test_of_a_database_that_is_there_already_the_password_is_hidden_where_it_may_be_read(world: sweeps.World) -> None:
+    namespace = "shop-pr-7"
+    volumes = [{"name": "tmp", "emptyDir": {}}, {"name": "mongodb", "secret": {"secretName": "theirs"}}]
+    world.kube.objects[f"/apis/apps/v1/namespaces/{namespace}/deployments", "app"] = {
+        "metadata": {"name": "app", "namespace": namespace},
+        "spec": {"template": {"spec": {"volumes": volumes}}},
+    }
+    world.kube.objects[f"/api/v1/namespaces/{namespace}/secrets", "theirs"] = {
+        "metadata": {"name": "theirs", "namespace": namespace},
+        "data": {"MONGODB_URL": base64.b64encode(b"mongodb://team:p%2Fw-1@db/x").decode()},
+    }
+    ctx = world.session(after=sweeps.HOUR)
+    inspect.hide_credentials(ctx, namespace)
+    assert ctx.redactor.redact("by p/w-1") == "by ***"
+    assert not ctx.notes
+    world.kube.fail("GET", f"/api/v1/namespaces/{namespace}/secrets/theirs", 403)
+    refused = world.session(after=sweeps.HOUR)
+    inspect.hide_credentials(refused, namespace)
+    assert refused.notes == ["the passwords of shop-pr-7 may not be read, and so could not be taken out"]

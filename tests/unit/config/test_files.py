@@ -39,9 +39,13 @@ def test_a_missing_folder_is_named(tmp_path: pathlib.Path) -> None:
     assert str(tmp_path / "x") in failure(tmp_path / "x" / "k8s-ee.yaml").hint
 
 
-def test_a_folder_is_not_a_file(tmp_path: pathlib.Path) -> None:
+def test_a_folder_is_not_a_file_and_only_what_is_in_it_is_named(tmp_path: pathlib.Path) -> None:
     error = failure(tmp_path)
-    assert (error.message, error.hint) == (f"{tmp_path}: is not a file", f"did you mean {tmp_path / 'k8s-ee.yaml'}?")
+    assert error.message == f"{tmp_path}: is not a file"
+    assert error.hint.startswith("check config-path, or create it")
+    for name in ("k8s-ee.yml", "k8s-ee.yaml"):
+        (tmp_path / name).touch()
+        assert failure(tmp_path).hint == f"did you mean {tmp_path / name}?"
 
 
 def test_a_pipe_is_not_waited_for(tmp_path: pathlib.Path) -> None:

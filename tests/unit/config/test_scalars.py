@@ -93,6 +93,27 @@ def test_a_version_with_a_dot_needs_quotes_because_1_10_is_1_1_to_yaml() -> None
     assert reading.load("projectId: a\ndatabases: {postgresql: {version: 17}}").databases[0].version == "17"
 
 
+@pytest.mark.parametrize("text", ["1", "1.8"])
+def test_object_storage_has_no_release_of_fewer_than_three_numbers_in_quotes_or_not(text: str) -> None:
+    for written in (text, f"'{text}'"):
+        found = reading.app(f"databases: {{minio: {{version: {written}}}}}")
+        assert 'expected a version such as "1.8.0"' in found.message
+        assert found.hint == 'for example `version: "1.8.0"`'
+    assert reading.load("projectId: a\ndatabases: {minio: {version: 1.8.0}}").databases[0].version == "1.8.0"
+
+
+def test_quotes_are_no_help_where_the_text_in_them_is_refused_as_well() -> None:
+    assert reading.app("trigger: on").hint == 'for example `trigger: "on-demand"`'
+
+
+@pytest.mark.parametrize(
+    ("key", "example"),
+    [("databases", '{"postgresql": true}'), ("ingress", '{"enabled": false}'), ("metrics", '{"enabled": true}')],
+)
+def test_what_is_no_map_is_shown_one(key: str, example: str) -> None:
+    assert reading.app(f"{key}: postgresql").hint == f"for example `{key}: {example}`"
+
+
 @given(st.text(alphabet="0123456789abefinlotruysxX_:.+-~=<TZ ", max_size=24).filter(str.strip))
 def test_what_pyyaml_reads_as_something_else_is_never_taken_for_text(text: str) -> None:
     try:

@@ -64,6 +64,18 @@ def test_while_a_smaller_config_is_rolled_out_what_the_larger_one_had_may_stay()
     assert plan.widened(small, {}) == small
 
 
+def test_a_database_that_is_exchanged_for_another_has_room_beside_it_while_what_serves_uses_it() -> None:
+    def fence(*names: str) -> dict[str, Any]:
+        config = facts.config(databases=tuple(model.Database(name) for name in names))
+        return facts.only(list(plan.fence(facts.TARGET, config, facts.PLATFORM)), "ResourceQuota")
+
+    config = facts.config(databases=(model.Database("mariadb"),))
+    found = plan.beside(fence("mariadb"), config, ["postgresql", "mariadb", "of-somebody-else"])
+    both, compute = fence("mariadb", "postgresql"), ("pods", "requests.cpu", "limits.memory")
+    assert [found["spec"]["hard"][key] for key in compute] == [both["spec"]["hard"][key] for key in compute]
+    assert plan.beside(fence("mariadb"), config, ["mariadb"])["spec"] == fence("mariadb")["spec"]
+
+
 CPU = st.sampled_from(["1m", "25m", "100m", "0.5", "1", "1.5", "2"])
 MEMORY = st.sampled_from(["4Mi", "100M", "128Mi", "1G", "1Gi", "1.5Gi", "1048577"])
 
