@@ -57,7 +57,7 @@ def _read(ctx: session.Session, wanted: model.Database) -> dict[str, str] | None
 
 def _is_there(ctx: session.Session, wanted: model.Database) -> bool:
     """Who may create a Secret but not read it is told whether the name is taken; nothing is created."""
-    manifest = plan.credentials(plan.ENGINES[wanted.engine], ctx.target(), token=str)
+    manifest = plan.logins.login(plan.ENGINES[wanted.engine], ctx.target(), token=str)
     manifest["metadata"]["name"] = wanted.external
     answer = ctx.cluster.write(
         "POST",

@@ -59,12 +59,12 @@ def test_a_key_store_in_a_secret_is_no_error() -> None:
 def test_a_secret_that_may_not_be_read_is_said_after_all_others_are_hidden(world: sweeps.World) -> None:
     ctx = world.session(after=sweeps.HOUR)
     path = "/api/v1/namespaces/shop-pr-7/secrets"
-    world.kube.fail("GET", f"{path}/postgresql-credentials-v1", 403)
+    world.kube.fail("GET", f"{path}/postgresql-login", 403)
     world.kube.objects[path, "redis-credentials-v1"] = {
         "metadata": {"name": "redis-credentials-v1", "namespace": "shop-pr-7"},
         "data": {"REDIS_PASSWORD": base64.b64encode(b"S3cret-_x").decode()},
     }
-    with pytest.raises(errors.Refused, match="postgresql-credentials-v1"):
+    with pytest.raises(errors.Refused, match="postgresql-login"):
         databases.hide_credentials(ctx, "shop-pr-7")
     assert "S3cret" not in ctx.redactor.redact("as S3cret-_x")
     databases.hide_credentials(ctx, "shop-pr-7", ["redis"])
