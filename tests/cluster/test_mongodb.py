@@ -30,9 +30,9 @@ def shop(runner: cli.Installed, tmp_path: pathlib.Path) -> Iterator[cli.Preview]
 
 
 @contextlib.contextmanager
-def notes(preview: cli.Preview, *, user: str = "app", password: str = "") -> Iterator[Any]:
+def notes(preview: cli.Preview, *, user: str = "app", password: str = "", number: int = 1) -> Iterator[Any]:
     """The collection, over the Service, as an app; only its name is not known out here."""
-    found = json.loads(preview.kubectl("get", "secret", "mongodb-credentials-v1", "-o", "jsonpath={.data}"))
+    found = json.loads(preview.kubectl("get", "secret", f"mongodb-credentials-v{number}", "-o", "jsonpath={.data}"))
     given, _, rest = base64.b64decode(found["MONGODB_URL"]).decode().partition("@")
     address = preview.kubectl("get", "service", "mongodb", "-o", "jsonpath={.spec.clusterIP}")
     target = f"mongodb://{user}:{password or given.rpartition(':')[2]}@{rest.replace('mongodb', address, 1)}"
@@ -76,6 +76,23 @@ def test_another_password_holds_for_the_next_login_and_leaves_open_ones_alone(sh
         refused.find_one()
     with notes(shop, password="another-Secret_2") as after:
         assert after.find_one()["body"] == "hello"
+
+
+def test_rotated_it_is_the_same_pod_and_only_the_next_password_opens_it(shop: cli.Preview) -> None:
+    """On the stand-in, which has an authentication of its own, and on MongoDB where that is."""
+    login = json.loads(shop.kubectl("get", "secret", "mongodb-login", "-o", "jsonpath={.data}"))
+    first = base64.b64decode(login["MONGODB_URL"]).decode().partition("@")[0].rpartition(":")[2]
+    uid = shop.kubectl("get", "pod", "mongodb-0", "-o", "jsonpath={.metadata.uid}")
+    with notes(shop) as before:
+        before.find_one()
+        done = shop.run("rotate-credentials")
+        assert done.code == 0, done.said
+        assert before.count_documents({}) == 1
+    with notes(shop, number=2) as after:
+        assert after.find_one()["body"] == "hello"
+    with pytest.raises(pymongo.errors.OperationFailure), notes(shop, number=2, password=first) as refused:
+        refused.find_one()
+    assert shop.kubectl("get", "pod", "mongodb-0", "-o", "jsonpath={.metadata.uid}") == uid
 
 
 def test_what_was_dumped_can_be_loaded_after_a_wipe_and_not_before(shop: cli.Preview) -> None:
