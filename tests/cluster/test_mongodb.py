@@ -30,7 +30,7 @@ def shop(runner: cli.Installed, tmp_path: pathlib.Path) -> Iterator[cli.Preview]
 
 
 @contextlib.contextmanager
-def notes(preview: cli.Preview, *, user: str = "app", password: str = "", number: int = 1) -> Iterator[Any]:
+def notes(preview: cli.Preview, *, user: str = "app", password: str = "", number: str = "1") -> Iterator[Any]:
     """The collection, over the Service, as an app; only its name is not known out here."""
     found = json.loads(preview.kubectl("get", "secret", f"mongodb-credentials-v{number}", "-o", "jsonpath={.data}"))
     given, _, rest = base64.b64decode(found["MONGODB_URL"]).decode().partition("@")
@@ -88,9 +88,9 @@ def test_rotated_it_is_the_same_pod_and_only_the_next_password_opens_it(shop: cl
         done = shop.run("rotate-credentials")
         assert done.code == 0, done.said
         assert before.count_documents({}) == 1
-    with notes(shop, number=2) as after:
+    with notes(shop, number="2") as after:
         assert after.find_one()["body"] == "hello"
-    with pytest.raises(pymongo.errors.OperationFailure), notes(shop, number=2, password=first) as refused:
+    with pytest.raises(pymongo.errors.OperationFailure), notes(shop, password=first, number="2") as refused:
         refused.find_one()
     assert shop.kubectl("get", "pod", "mongodb-0", "-o", "jsonpath={.metadata.uid}") == uid
 

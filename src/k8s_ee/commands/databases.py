@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from k8s_ee import errors, helm, outcome, plan
@@ -23,12 +23,12 @@ def deploy_db(ctx: session.Session) -> outcome.Outcome:
     require_namespace(ctx)
     started = time.monotonic()
     with ctx.phase("databases"):
-        apply(ctx, render(ctx))
+        credentials = apply(ctx, render(ctx))
         wait(ctx)
     outputs = {
         "ready": _readiness(ctx, {database.engine for database in ctx.config.deployed}),
         "seconds": f"{time.monotonic() - started:.1f}",
-        "credentials": json.dumps([plan.ENGINES[database.engine].secret for database in ctx.config.deployed]),
+        "credentials": json.dumps(credentials),
     }
     return ctx.result("deploy-db", "planned" if ctx.options.dry_run else "deploying", outputs=outputs)
 
@@ -52,26 +52,19 @@ def render(ctx: session.Session) -> dict[str, tuple[Manifest, ...]]:
     return {database.engine: manifests for database, manifests in zip(wanted, rendered, strict=True)}
 
 
-def apply(ctx: session.Session, rendered: Mapping[str, tuple[Manifest, ...]]) -> None:
+def apply(ctx: session.Session, rendered: Mapping[str, tuple[Manifest, ...]]) -> list[str]:
     """Credentials and workloads of every database that is deployed; removes the workload (never data) of every other.
+    Returns the Secrets that an app reads.
 
     Raises ConfigError for what data that is there does not allow, Refused for data whose password is gone.
     """
     wanted = ctx.config.deployed
-    steps: list[Callable[[], None]] = [functools.partial(_apply_one, ctx, one, rendered[one.engine]) for one in wanted]
+    steps: list[Callable[[], str]] = [functools.partial(_apply_one, ctx, one, rendered[one.engine]) for one in wanted]
     enabled = {database.engine for database in wanted}
     if not ctx.fresh:
         retired = [engine for name, engine in plan.ENGINES.items() if name not in enabled]
         steps += [functools.partial(_retire, ctx, engine) for engine in retired]
-    pool.side_by_side(steps)
-
-
-def hide_credentials(ctx: session.Session, namespace: str, engines: Iterable[str] = tuple(plan.ENGINES)) -> None:
-    """For commands that show what an app wrote, but hand out no password themselves.
-
-    Raises Refused when one may not be read, after all the others were.
-    """
-    logins.read(ctx, namespace, engines)
+    return [name for name in pool.side_by_side(steps) if name]
 
 
 def wait(ctx: session.Session) -> None:
@@ -111,7 +104,7 @@ def _render_one(ctx: session.Session, database: model.Database) -> tuple[Manifes
     return helm.render(component, namespace=ctx.target().namespace, kube_version=ctx.cluster.version())
 
 
-def _apply_one(ctx: session.Session, database: model.Database, manifests: tuple[Manifest, ...]) -> None:
+def _apply_one(ctx: session.Session, database: model.Database, manifests: tuple[Manifest, ...]) -> str:
     engine, namespace = plan.ENGINES[database.engine], ctx.target().namespace
     asked = [("PersistentVolumeClaim", engine.claim), ("StatefulSet", engine.name)]
     asked += [("Secret", engine.login), ("Secret", engine.secret)]
@@ -132,9 +125,10 @@ def _apply_one(ctx: session.Session, database: model.Database, manifests: tuple[
     if grows:
         volumes.wait(ctx, database)
     logins.resume(ctx, engine, login)
+    return logins.named(engine, login)
 
 
-def _retire(ctx: session.Session, engine: plan.Engine) -> None:
+def _retire(ctx: session.Session, engine: plan.Engine) -> str:
     namespace = ctx.target().namespace
     claim = ctx.cluster.get("PersistentVolumeClaim", engine.claim, namespace)
     if claim:
@@ -142,6 +136,7 @@ def _retire(ctx: session.Session, engine: plan.Engine) -> None:
     ctx.cluster.prune(namespace, engine.name, plan.manager(engine.name), keep=set())
     if claim:
         ctx.notes.append(f"{engine.name} is not in the config any more: its volume and password are kept")
+    return ""
 
 
 def names(manifests: tuple[Manifest, ...]) -> set[tuple[str, str]]:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from k8s_ee import errors, plan
-from k8s_ee.commands import databases, secrecy
+from k8s_ee.commands import logins, secrecy
 from tests.unit.commands import sweeps
 from tests.unit.commands.test_janitor import world as world  # noqa: PLC0414 - the fixture
 
@@ -65,6 +65,6 @@ def test_a_secret_that_may_not_be_read_is_said_after_all_others_are_hidden(world
         "data": {"REDIS_PASSWORD": base64.b64encode(b"S3cret-_x").decode()},
     }
     with pytest.raises(errors.Refused, match="postgresql-login"):
-        databases.hide_credentials(ctx, "shop-pr-7")
+        logins.read(ctx, "shop-pr-7")
     assert "S3cret" not in ctx.redactor.redact("as S3cret-_x")
-    databases.hide_credentials(ctx, "shop-pr-7", ["redis"])
+    logins.read(ctx, "shop-pr-7", ["redis"])
