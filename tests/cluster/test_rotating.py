@@ -17,7 +17,8 @@ import minio
 import minio.error
 import pytest
 
-from k8s_ee import plan
+from k8s_ee import cluster, plan, settings
+from k8s_ee.commands import secrecy
 from tests import world
 from tests.cluster import cli, clients
 from tests.cluster.test_databases import ENGINES, ROWS, script
@@ -38,7 +39,7 @@ def shop(runner: cli.Installed, tmp_path_factory: pytest.TempPathFactory) -> Ite
         deploy(made)
         for engine in ENGINES:
             script(made, engine, "load.sh", stdin=ROWS[engine][0])
-        storage(made, secret(made, "minio-login")).put_object("app", "entry", io.BytesIO(b"kept"), length=4)
+        storage(address(made), secret(made, "minio-login")).put_object("app", "entry", io.BytesIO(b"kept"), length=4)
         yield made
 
 
@@ -73,10 +74,13 @@ def lives(preview: cli.Preview) -> str:
     return preview.kubectl("get", *PODS, "-o", f"jsonpath={wanted}")
 
 
-def storage(preview: cli.Preview, login: dict[str, str]) -> minio.Minio:
-    address = preview.kubectl("get", "service", "minio", "-o", "jsonpath={.spec.clusterIP}")
+def address(preview: cli.Preview) -> str:
+    return preview.kubectl("get", "service", "minio", "-o", "jsonpath={.spec.clusterIP}:9000")
+
+
+def storage(endpoint: str, login: dict[str, str]) -> minio.Minio:
     return minio.Minio(
-        endpoint=f"{address}:9000",
+        endpoint=endpoint,
         access_key=login["S3_ACCESS_KEY"],
         secret_key=login["S3_SECRET_KEY"],
         secure=False,
@@ -90,7 +94,7 @@ def assert_works(preview: cli.Preview) -> None:
         status, said = preview.ask(f"/{engine}")
         assert status == 200, (engine, said)
         assert ROWS[engine][1] in script(preview, engine, "dump.sh")
-    assert storage(preview, secret(preview, "minio-login")).stat_object("app", "entry").size == 4
+    assert storage(address(preview), secret(preview, "minio-login")).stat_object("app", "entry").size == 4
 
 
 class Asking(threading.Thread):
@@ -98,8 +102,9 @@ class Asking(threading.Thread):
 
     def __init__(self, preview: cli.Preview) -> None:
         super().__init__(daemon=True)
-        self._preview, self.enough = preview, threading.Event()
-        self.away, self.asked = 0.0, 0
+        self._api = cluster.connect(settings.Connection(kubeconfig=str(preview.installed.kubeconfig)))
+        self._namespace, self._address = preview.namespace, address(preview)
+        self.enough, self.away, self.asked = threading.Event(), 0.0, 0
 
     def run(self) -> None:
         client, since = self._client(), 0.0
@@ -115,19 +120,22 @@ class Asking(threading.Thread):
                 since = 0.0
 
     def _client(self) -> minio.Minio:
-        return storage(self._preview, secret(self._preview, "minio-login"))
+        found = self._api.get("Secret", "minio-login", self._namespace)
+        assert found is not None
+        return storage(self._address, secrecy.decoded(found))
 
 
 def test_who_is_connected_notices_nothing_and_who_connects_anew_is_refused_for_two_seconds_at_most(
     shop: cli.Preview, record_property: Callable[[str, object], None]
 ) -> None:
     before, lived_before = numbers(shop), lives(shop)
-    old = storage(shop, secret(shop, "minio-login"))
+    old = storage(address(shop), secret(shop, "minio-login"))
     asking = Asking(shop)
     asking.start()
     with clients.talking(shop, ENGINES) as lived:
         done = shop.run("rotate-credentials", "--output", "json")
         assert done.code == 0, done.said
+    print(done.said)
     asking.enough.set()
     asking.join()
     assert numbers(shop) == {engine: number + 1 for engine, number in before.items()}
