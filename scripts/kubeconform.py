@@ -73,7 +73,9 @@ def with_components(scratch: pathlib.Path) -> list[facts.Manifest]:
 
 def _environment(wanted: Any) -> list[facts.Manifest]:
     target, platform = facts.TARGET, facts.PLATFORM
-    passwords = [plan.credentials(plan.ENGINES[one.engine], target, lambda: "secret") for one in wanted.databases]
+    engines = [plan.ENGINES[one.engine] for one in wanted.databases]
+    logins = [plan.logins.login(one, target, lambda: "secret") for one in engines]
+    passwords = [plan.logins.credentials(one, login) for one, login in zip(engines, logins, strict=True)] + logins
     fence = plan.fence(target, wanted, platform)
     return [plan.namespace(target, platform), *fence, *passwords, *facts.rendered(wanted)]
 

@@ -190,6 +190,18 @@ def wake(ctx: session.Session, project: str) -> outcome.Outcome:
     return commands.wake(ctx, project=project)
 
 
+@command("rotate-credentials", options.FACTS, options.CLUSTER, options.PROJECT)
+@click.argument("engines", metavar="[DATABASE]...", nargs=-1)
+def rotate_credentials(ctx: session.Session, engines: tuple[str, ...], project: str) -> outcome.Outcome:
+    """Give databases another password while they run, and start the app anew with it.
+
+    Without DATABASE all that are deployed. Interrupted, the same command or the next deploy goes on.
+    """
+    from k8s_ee.commands import rotating as commands
+
+    return commands.rotate(ctx, engines=engines, project=project)
+
+
 @command(
     "janitor",
     (options.option("--repository", help="Only environments of OWNER/NAME."),),

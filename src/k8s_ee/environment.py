@@ -59,6 +59,9 @@ DESTROY_REQUESTED_AT = "k8s-ee/destroy-requested-at"
 ROUTE_CLASS = "k8s-ee/route-class"
 """On an Ingress whose environment sleeps: the class it has when awake."""
 
+CREDENTIALS = "k8s-ee/credentials"
+"""On the login of a database: the number of its password. On its pod: the login that it was last told of."""
+
 REQUESTS = "k8s-ee/requests"
 """On the Lease of a place, or of one that waits for it: the processors and memory that the environment requests."""
 RERUN_AT = "k8s-ee/rerun-at"

@@ -24,6 +24,7 @@ State = Literal[
     "extended",
     "sleeping",
     "awake",
+    "rotated",
     "expiring",
     "lapsing",
     "swept",

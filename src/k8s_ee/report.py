@@ -139,6 +139,7 @@ def _title(result: outcome.Outcome, known: Facts) -> str:
         "valid": "✅ The configuration is valid",
         "planned": f"📝 Plan for {name}: nothing was changed",
         "built": "✅ The image is built",
+        "rotated": f"🔑 Preview {name} has new passwords",
         "listed": f"Preview {name}",
         "swept": "🧹 The janitor looked after all environments",
     }

@@ -16,7 +16,7 @@ EXCEPTED = (
     "the random parts of pods' names; pods of one owner are compared as one",
     "the label app.kubernetes.io/managed-by of each object, which Helm sets to itself",
     "annotations of kubectl (last-applied-configuration) and Helm (release-name, release-namespace)",
-    "the passwords in postgresql-credentials-v1: each run makes its own",
+    "the passwords in postgresql-login and postgresql-credentials-v1: each run makes its own",
     "on the Namespace, k8s-ee/head-sha, deployed-at and active-at: k8s-ee's notes of what it has verified, and when",
 )
 
@@ -32,7 +32,7 @@ _ANNOTATIONS = (
 )
 _GIVEN = {"Service": ("clusterIP", "clusterIPs"), "PersistentVolumeClaim": ("volumeName",), "Pod": ("nodeName",)}
 _CONTROLLER = ("controller-uid", "batch.kubernetes.io/controller-uid")
-_CREDENTIALS = "postgresql-credentials-v1"
+_CREDENTIALS = ("postgresql-login", "postgresql-credentials-v1")
 
 
 def normalised(items: Sequence[Mapping[str, Any]]) -> Objects:
@@ -67,7 +67,7 @@ def _one(item: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     if kind in {"EndpointSlice", "Endpoints"}:
         item.pop("endpoints", None)
         item.pop("subsets", None)
-    if kind == "Secret" and name == _CREDENTIALS:
+    if kind == "Secret" and name in _CREDENTIALS:
         item["data"] = sorted(item["data"])
     return f"{kind} {name}", _without(item, _CONTROLLER)
 

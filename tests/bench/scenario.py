@@ -61,6 +61,7 @@ def write(
     target = _target(sandbox, number=number)
     (database,) = wanted.databases
     engine = plan.ENGINES[database.engine]
+    login = plan.logins.login(engine, target, token=lambda: secrets.token_urlsafe(24))
     fence = [plan.namespace(target, settings), *plan.fence(target, wanted, settings), _copied(pull_secret, target)]
     folder.mkdir()
     return Scenario(
@@ -69,10 +70,11 @@ def write(
         host=target.host,
         fence=tuple(_json(folder / f"fence-{index:02}.json", one) for index, one in enumerate(fence)),
         credentials=_json(
-            folder / "credentials.json", plan.credentials(engine, target, token=lambda: secrets.token_urlsafe(24))
+            folder / "credentials.json",
+            {"apiVersion": "v1", "kind": "List", "items": [login, plan.logins.credentials(engine, login)]},
         ),
         postgresql=_json(
-            folder / "postgresql.json", plan.database(target, database, settings, secret=engine.secret).values
+            folder / "postgresql.json", plan.database(target, database, settings, secret=engine.login).values
         ),
         app=_json(folder / "app.json", _app(target, wanted, settings, image=image).values),
         migration=f"app.kubernetes.io/name=migrate,{environment.PULL_REQUEST}={number}" if migration else "",

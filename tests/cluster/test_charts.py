@@ -43,14 +43,24 @@ def target(ci: conftest.Kubectl, kubectl: conftest.Kubectl) -> Iterator[environm
     kubectl("delete", "namespace", target.namespace, "--wait=false")
 
 
+def passwords(target: environment.Environment) -> list[facts.Manifest]:
+    engine = plan.ENGINES["postgresql"]
+    login = plan.logins.login(engine, target, lambda: "x")
+    return [login, plan.logins.credentials(engine, login)]
+
+
 def apply(run: conftest.Kubectl, manifests: list[facts.Manifest], *options: str) -> None:
     arguments = ("apply", "--server-side", "--validate=strict", "--field-manager=test", *options, "-f", "-")
     run(*arguments, stdin=yaml.safe_dump_all(manifests))
 
 
 def test_every_manifest_is_accepted_strictly(ci: conftest.Kubectl, target: environment.Environment) -> None:
-    secret = plan.credentials(plan.ENGINES["postgresql"], target, lambda: "x")
-    apply(ci, [secret, *facts.rendered(facts.FULL, target)], "--dry-run=server", f"--namespace={target.namespace}")
+    apply(
+        ci,
+        [*passwords(target), *facts.rendered(facts.FULL, target)],
+        "--dry-run=server",
+        f"--namespace={target.namespace}",
+    )
 
 
 def test_every_pod_is_admitted_by_quota_limits_and_pod_security(
@@ -77,11 +87,16 @@ def test_a_pod_that_pod_security_refuses_is_refused(kubectl: conftest.Kubectl, t
 def test_ci_reads_the_credentials_it_made_and_no_other_secret(
     ci: conftest.Kubectl, kubectl: conftest.Kubectl, target: environment.Environment
 ) -> None:
-    apply(ci, [plan.credentials(plan.ENGINES["postgresql"], target, lambda: "x")])
+    apply(ci, passwords(target))
     kubectl("create", "secret", "generic", "other", f"--namespace={target.namespace}")
-    assert ci("get", "secret", "postgresql-credentials-v1", "-o", "name", f"--namespace={target.namespace}")
+    mine = ("postgresql-login", "postgresql-credentials-v1")
+    assert ci("get", "secret", *mine, "-o", "name", f"--namespace={target.namespace}")
     for command in (("get", "secret", "other"), ("get", "secrets")):
         assert "Forbidden" in ci(*command, f"--namespace={target.namespace}", check=False)
+    for name in ("other", "postgresql-login"):
+        said = ci("delete", "secret", name, f"--namespace={target.namespace}", check=False)
+        assert "may delete no Secret but passwords that an app does not use any more" in said
+    ci("delete", "secret", "postgresql-credentials-v1", f"--namespace={target.namespace}")
 
 
 @pytest.mark.parametrize(

@@ -268,7 +268,8 @@ def test_a_database_whose_password_is_gone_is_not_given_another_one(shop: cli.Pr
     assert (done.code, "but not its password" in done.stderr) == (3, True), done.said
     assert "restore the Secret" in done.stderr
     assert shop.kubectl("get", "pvc", "data-postgresql-0", "-o", "jsonpath={.metadata.uid}") == claim
-    assert "NotFound" in shop.kubectl("get", "secret", "postgresql-credentials-v1", check=False)
+    for name in ("postgresql-login", "postgresql-credentials-v1"):
+        assert "NotFound" in shop.kubectl("get", "secret", name, check=False)
 
 
 def test_destroying_again_is_no_error_and_needs_no_file(shop: cli.Preview) -> None:

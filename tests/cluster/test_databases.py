@@ -106,7 +106,7 @@ def test_a_volume_that_is_kept_leaves_room_for_another_database(ready: cli.Previ
     ready.configure({**cli.small(), "databases": {"redis": {"storage": "256Mi"}}})
     ready.up(image=image)
     ready.kubectl("delete", "statefulset/redis", "pvc/data-redis-0", "--wait")
-    ready.kubectl("delete", "secret/redis-credentials-v1")
+    ready.kubectl("delete", "secret/redis-login", "secret/redis-credentials-v1")
     ready.up(image=image)
     assert "data-redis-0" in ready.kubectl("get", "pvc", "-o", "name")
 

@@ -30,9 +30,9 @@ def shop(runner: cli.Installed, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 
 @contextlib.contextmanager
-def notes(preview: cli.Preview, *, user: str = "app", password: str = "") -> Iterator[Any]:
+def notes(preview: cli.Preview, *, user: str = "app", password: str = "", number: str = "1") -> Iterator[Any]:
     """The collection, over the Service, as an app; only its name is not known out here."""
-    found = json.loads(preview.kubectl("get", "secret", "mongodb-credentials-v1", "-o", "jsonpath={.data}"))
+    found = json.loads(preview.kubectl("get", "secret", f"mongodb-credentials-v{number}", "-o", "jsonpath={.data}"))
     given, _, rest = base64.b64decode(found["MONGODB_URL"]).decode().partition("@")
     address = preview.kubectl("get", "service", "mongodb", "-o", "jsonpath={.spec.clusterIP}")
     target = f"mongodb://{user}:{password or given.rpartition(':')[2]}@{rest.replace('mongodb', address, 1)}"
@@ -87,15 +87,18 @@ def test_there_are_transactions_because_it_is_a_replica_set(shop: cli.Preview) -
         assert found.count_documents({"body": "undone"}) == 0
 
 
-def test_another_password_holds_for_the_next_login_and_leaves_open_ones_alone(shop: cli.Preview) -> None:
-    url = "mongodb://app:another-Secret_2@mongodb:27017/app"
-    script = f"umask 077; echo '{url}' >/tmp/new; NEW=/tmp/new sh /etc/k8s-ee/scripts/password.sh"
+def test_rotated_it_is_the_same_pod_and_only_the_next_password_opens_it(shop: cli.Preview) -> None:
+    """On the stand-in, which has an authentication of its own, and on MongoDB where that is."""
+    login = json.loads(shop.kubectl("get", "secret", "mongodb-login", "-o", "jsonpath={.data}"))
+    first = base64.b64decode(login["MONGODB_URL"]).decode().partition("@")[0].rpartition(":")[2]
+    uid = shop.kubectl("get", "pod", "mongodb-0", "-o", "jsonpath={.metadata.uid}")
     with notes(shop) as before:
         before.find_one()
-        for _again in range(2):
-            shop.kubectl("exec", "mongodb-0", "--", "sh", "-c", script)
+        done = shop.run("rotate-credentials")
+        assert done.code == 0, done.said
         assert before.find_one()["body"] == "hello"
-    with pytest.raises(pymongo.errors.OperationFailure), notes(shop) as refused:
-        refused.find_one()
-    with notes(shop, password="another-Secret_2") as after:
+    with notes(shop, number="2") as after:
         assert after.find_one()["body"] == "hello"
+    with pytest.raises(pymongo.errors.OperationFailure), notes(shop, password=first, number="2") as refused:
+        refused.find_one()
+    assert shop.kubectl("get", "pod", "mongodb-0", "-o", "jsonpath={.metadata.uid}") == uid

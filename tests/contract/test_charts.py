@@ -56,7 +56,7 @@ def test_helm_lint_is_clean(chart: str, major: str) -> None:
 
 
 def _database(engine: str) -> Any:
-    return plan.database(facts.TARGET, model.Database(engine), facts.PLATFORM, secret=plan.ENGINES[engine].secret)
+    return plan.database(facts.TARGET, model.Database(engine), facts.PLATFORM, secret=plan.ENGINES[engine].login)
 
 
 @pytest.mark.parametrize("chart", INSTALLABLE)
@@ -230,9 +230,10 @@ def test_ci_may_prune_every_kind_that_is_pruned() -> None:
 
 
 def test_ci_reads_no_secret_of_the_cluster_but_the_credentials_it_made() -> None:
-    assert granted()["", "secrets"] == {"create", "patch"}
+    assert granted()["", "secrets"] == {"create", "patch", "delete"}
     for engine in plan.ENGINES.values():
-        assert "get" in granted(engine.secret)["", "secrets"]
+        for name in (engine.login, engine.secret):
+            assert "get" in granted(name)["", "secrets"]
 
 
 def test_ci_has_no_wildcards_and_no_rights_on_rights() -> None:

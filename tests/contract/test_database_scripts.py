@@ -221,6 +221,25 @@ def test_another_password_is_set_once_and_stays(kind: Kind) -> None:
 
 
 @EACH
+def test_ready_is_who_has_the_password_or_the_one_that_is_to_come(
+    kind: Kind, shared: dict[str, servers.Server]
+) -> None:
+    server = shared[kind.engine]
+    variable, coming = (server.credentials / name for name in (server.engine.password, "NEXT"))
+    with server.running():
+        try:
+            coming.write_text("wrong")
+            assert server.ready()
+            variable.write_text("wrong")
+            assert not server.ready()
+            coming.write_text(servers.PASSWORD)
+            assert server.ready()
+        finally:
+            variable.write_text(servers.PASSWORD)
+            coming.unlink()
+
+
+@EACH
 def test_another_version_is_refused_before_anything_is_touched(kind: Kind) -> None:
     with servers.made(kind.engine, image=kind.image) as server:
         log = server.refused(WANTED_VERSION="99.1")

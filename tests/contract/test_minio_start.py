@@ -95,12 +95,15 @@ def test_an_app_may_make_buckets_of_its_own_and_keep_versions(started: servers.S
 
 def test_a_wrong_secret_is_refused_and_is_not_ready(started: servers.Server, tmp_path: pathlib.Path) -> None:
     assert refusal(started, "wrong-" + servers.PASSWORD) == "SignatureDoesNotMatch"
-    secret = started.credentials / "S3_SECRET_KEY"
+    secret, coming = (started.credentials / name for name in ("S3_SECRET_KEY", "NEXT"))
     secret.write_text("wrong")
     try:
         asked = started.script("ready.sh")
+        coming.write_text(servers.PASSWORD)
+        assert started.ready()
     finally:
         secret.write_text(servers.PASSWORD)
+        coming.unlink(missing_ok=True)
     assert asked.returncode == 1
     assert "403" in asked.stderr
     assert started.ready()

@@ -14,7 +14,10 @@ answers() {
         --connect-timeout=3 --execute='select 1' "$MYSQL_DATABASE" >/dev/null; } 2>&1
 }
 
-until error=$(answers); do
+# While the password is being changed, the server may have the next one already.
+next() { [ -s "$CREDENTIALS/NEXT" ] && MYSQL_PWD=$(cat "$CREDENTIALS/NEXT") answers; }
+
+until error=$(answers || next); do
     [ "$(date +%s)" -lt "$end" ] || { echo "gave up: $error" >&2; exit 1; }
     sleep 0.1
 done

@@ -69,7 +69,9 @@ lists() {
 if [ "${0##*/}" = ready.sh ]; then
     end=$(($(date +%s) + ${1:-0}))
     login
-    until error=$(lists); do
+    # While the secret is being changed, the server may have the next one already.
+    next() { [ -s "$CREDENTIALS/NEXT" ] && secret=$(cat "$CREDENTIALS/NEXT") lists; }
+    until error=$(lists || next); do
         [ "$(date +%s)" -lt "$end" ] || { echo "gave up: $error" >&2; exit 1; }
         sleep 0.1
     done

@@ -6,9 +6,10 @@
 set -eu
 trap 'exit 143' TERM
 
-# $config: a file with where to and who, as everybody may read a command line.
+# $config: a file with where to and who, as everybody may read a command line; with another password, where one is given.
 login() {
     url=$(cat "$CREDENTIALS/MONGODB_URL")
+    [ -z "${1:-}" ] || url=${url%:*@*}:$1@${url#*@}
     case ${HOST:-} in
         '') ;;
         *:*) url=${url%%@*}@[$HOST]:27017/${url#*@*/} ;;
@@ -40,7 +41,9 @@ quietly() {
 if [ "${0##*/}" = ready.sh ]; then
     end=$(($(date +%s) + ${1:-0}))
     login
-    until error=$(answers); do
+    # While the password is being changed, the server may have the next one already.
+    next() { [ -s "$CREDENTIALS/NEXT" ] && login "$(cat "$CREDENTIALS/NEXT")" && answers; }
+    until error=$(answers || next); do
         [ "$(date +%s)" -lt "$end" ] || { echo "gave up: $error" >&2; exit 1; }
         sleep 0.1
     done

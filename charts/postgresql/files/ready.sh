@@ -13,7 +13,10 @@ answers() {
     psql --no-psqlrc --quiet --output /dev/null --command 'select 1' 2>&1
 }
 
-until error=$(answers); do
+# While the password is being changed, the server may have the next one already.
+next() { [ -s "$CREDENTIALS/NEXT" ] && PGPASSWORD=$(cat "$CREDENTIALS/NEXT") answers; }
+
+until error=$(answers || next); do
     [ "$(date +%s)" -lt "$end" ] || { echo "gave up: $error" >&2; exit 1; }
     sleep 0.1
 done

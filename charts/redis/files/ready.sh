@@ -21,7 +21,10 @@ info() {
 if [ "${0##*/}" = ready.sh ]; then
     trap 'exit 143' TERM
     end=$(($(date +%s) + ${1:-0})) longest=3
-    until answer=$(ask ping 2>&1) && [ "$answer" = PONG ]; do
+    # While the password is being changed, the server may have the next one already.
+    answers() { answer=$(ask ping 2>&1) && [ "$answer" = PONG ]; }
+    next() { [ -s "$CREDENTIALS/NEXT" ] && REDISCLI_AUTH=$(cat "$CREDENTIALS/NEXT") answers; }
+    until answers || next; do
         [ "$(date +%s)" -lt "$end" ] || { echo "gave up: $answer" >&2; exit 1; }
         sleep 0.1
     done

@@ -5,12 +5,12 @@ from __future__ import annotations
 import functools
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from k8s_ee import environment, errors, helm, outcome, plan, probe
 from k8s_ee.cluster import pool, routing, sleeping, waiting, watching
-from k8s_ee.commands import admission, cleanup, databases, external, reporting, room, session
+from k8s_ee.commands import admission, cleanup, databases, external, logins, reporting, room, session
 from k8s_ee.commands import namespace as namespaces
 
 Manifest = dict[str, Any]
@@ -30,9 +30,11 @@ def deploy_app(ctx: session.Session, *, image: str) -> outcome.Outcome:
         room.wake(ctx, ctx.observed)
         sleeping.wake_databases(ctx.cluster, ctx.observed)
     started = time.monotonic()
-    databases.hide_credentials(ctx, ctx.target().namespace, [one.engine for one in ctx.config.deployed])
+    passwords = logins.read(ctx, ctx.target().namespace, [one.engine for one in ctx.config.deployed])
     reporting.begin(ctx, "deploy-app", phase="app")
-    release = render(ctx, image=image)
+    for engine, login in passwords.items():
+        logins.resume(ctx, plan.ENGINES[engine], login)
+    release = render(ctx, image=image, passwords=passwords)
     if ctx.options.dry_run:
         apply(ctx, list(release))
         databases.retire(ctx)
@@ -57,8 +59,10 @@ def check_image(ctx: session.Session, image: str) -> None:
         )
 
 
-def render(ctx: session.Session, *, image: str) -> tuple[Manifest, ...]:
-    secrets = {one.engine: plan.ENGINES[one.engine].secret for one in ctx.config.deployed}
+def render(ctx: session.Session, *, image: str, passwords: Mapping[str, Manifest]) -> tuple[Manifest, ...]:
+    """`passwords`: logins of databases, as `logins.read` gives them."""
+    deployed = [plan.ENGINES[one.engine] for one in ctx.config.deployed]
+    secrets = {one.name: logins.named(one, passwords.get(one.name)) for one in deployed}
     component = plan.app(ctx.target(), ctx.config, ctx.platform, image=image, database_secrets=secrets)
     return helm.render(component, namespace=ctx.target().namespace, kube_version=ctx.cluster.version())
 
@@ -188,11 +192,12 @@ def _put_back(ctx: session.Session) -> None:
     template = _template_of(ctx.cluster.list("ReplicaSet", namespace), good)
     if not good or current is None or template is None:
         return
+    passwords = {name: logins.named(plan.ENGINES[name], login) for name, login in logins.read(ctx, namespace).items()}
     deployment = {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
         "metadata": {"name": plan.APP, "labels": current["metadata"].get("labels", {})},
-        "spec": {**current["spec"], "template": template},
+        "spec": {**current["spec"], "template": plan.logins.reading(template, passwords)},
     }
     apply(ctx, [deployment])
     slept = ctx.observed is not None and sleeping.is_stopped(ctx.observed)

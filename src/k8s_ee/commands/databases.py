@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import functools
 import json
-import secrets
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from k8s_ee import errors, helm, outcome, plan
 from k8s_ee.cluster import namespaces, pool, waiting
-from k8s_ee.commands import admission, external, secrecy, session, volumes
+from k8s_ee.commands import admission, external, logins, session, volumes
 from k8s_ee.config import model
 
 Manifest = dict[str, Any]
@@ -24,12 +23,12 @@ def deploy_db(ctx: session.Session) -> outcome.Outcome:
     require_namespace(ctx)
     started = time.monotonic()
     with ctx.phase("databases"):
-        apply(ctx, render(ctx))
+        credentials = apply(ctx, render(ctx))
         wait(ctx)
     outputs = {
         "ready": _readiness(ctx, {database.engine for database in ctx.config.deployed}),
         "seconds": f"{time.monotonic() - started:.1f}",
-        "credentials": json.dumps([plan.ENGINES[database.engine].secret for database in ctx.config.deployed]),
+        "credentials": json.dumps(credentials),
     }
     return ctx.result("deploy-db", "planned" if ctx.options.dry_run else "deploying", outputs=outputs)
 
@@ -53,12 +52,13 @@ def render(ctx: session.Session) -> dict[str, tuple[Manifest, ...]]:
     return {database.engine: manifests for database, manifests in zip(wanted, rendered, strict=True)}
 
 
-def apply(ctx: session.Session, rendered: Mapping[str, tuple[Manifest, ...]]) -> None:
-    """Credentials and workloads of every database that is deployed.
+def apply(ctx: session.Session, rendered: Mapping[str, tuple[Manifest, ...]]) -> list[str]:
+    """Credentials and workloads of every database that is deployed. Returns the Secrets that an app reads.
 
     Raises ConfigError for what data that is there does not allow, Refused for data whose password is gone.
     """
-    pool.side_by_side([functools.partial(_apply_one, ctx, one, rendered[one.engine]) for one in ctx.config.deployed])
+    steps = [functools.partial(_apply_one, ctx, one, rendered[one.engine]) for one in ctx.config.deployed]
+    return pool.side_by_side(steps)
 
 
 def retire(ctx: session.Session) -> None:
@@ -67,24 +67,6 @@ def retire(ctx: session.Session) -> None:
         deployed = {one.engine for one in ctx.config.deployed}
         retired = [engine for name, engine in plan.ENGINES.items() if name not in deployed]
         pool.side_by_side([functools.partial(_retire, ctx, engine) for engine in retired])
-
-
-def hide_credentials(ctx: session.Session, namespace: str, engines: Iterable[str] = tuple(plan.ENGINES)) -> None:
-    """For commands that show what an app wrote, but hand out no password themselves.
-
-    Raises Refused when one may not be read, after all the others were.
-    """
-    refusals = []
-    for engine in (plan.ENGINES[name] for name in engines):
-        try:
-            found = ctx.cluster.get("Secret", engine.secret, namespace)
-        except errors.Refused as error:
-            refusals.append(error)
-            continue
-        if found:
-            secrecy.hide(ctx, engine, secrecy.decoded(found))
-    if refusals:
-        raise refusals[0]
 
 
 def wait(ctx: session.Session) -> None:
@@ -119,45 +101,33 @@ def _answering(ctx: session.Session) -> set[str]:
 
 
 def _render_one(ctx: session.Session, database: model.Database) -> tuple[Manifest, ...]:
-    secret = plan.ENGINES[database.engine].secret
-    component = plan.database(ctx.target(), database, ctx.platform, secret=secret)
+    login = plan.ENGINES[database.engine].login
+    component = plan.database(ctx.target(), database, ctx.platform, secret=login)
     return helm.render(component, namespace=ctx.target().namespace, kube_version=ctx.cluster.version())
 
 
-def _apply_one(ctx: session.Session, database: model.Database, manifests: tuple[Manifest, ...]) -> None:
+def _apply_one(ctx: session.Session, database: model.Database, manifests: tuple[Manifest, ...]) -> str:
     engine, namespace = plan.ENGINES[database.engine], ctx.target().namespace
-    kinds = {"Secret": engine.secret, "PersistentVolumeClaim": engine.claim, "StatefulSet": engine.name}
-    secret, claim, running = pool.side_by_side(
-        [functools.partial(ctx.cluster.get, kind, name, namespace) for kind, name in kinds.items()]
+    asked = [("PersistentVolumeClaim", engine.claim), ("StatefulSet", engine.name)]
+    asked += [("Secret", engine.login), ("Secret", engine.secret)]
+    claim, running, login, first = pool.side_by_side(
+        [functools.partial(ctx.cluster.get, kind, name, namespace) for kind, name in asked]
     )
     plan.check_data(ctx.config, database, ctx.target(), ctx.platform, claim=claim, running=running)
     grows = volumes.grow(ctx, database, claim)
-    _provide_credentials(ctx, engine, secret, has_data=claim is not None)
+    login = logins.provide(ctx, engine, login, first, has_data=claim is not None)
     manager = plan.manager(engine.name)
-    ctx.cluster.apply(manifests, manager=manager, namespace=namespace)
+    applying: list[Callable[[], object]] = [
+        functools.partial(logins.give, ctx, engine, login),
+        functools.partial(ctx.cluster.apply, manifests, manager=manager, namespace=namespace),
+    ]
+    pool.side_by_side(applying)
     if not ctx.fresh:
         ctx.cluster.prune(namespace, engine.name, manager, keep=names(manifests))
     if grows:
         volumes.wait(ctx, database)
-
-
-def _provide_credentials(
-    ctx: session.Session, engine: plan.Engine, existing: Manifest | None, *, has_data: bool
-) -> None:
-    """The Secret is made at most once. Raises Refused for data whose password is gone."""
-    if existing is None and has_data:
-        raise errors.Refused(
-            f"{engine.name} has its data (PersistentVolumeClaim {engine.claim}) but not its password "
-            f"(Secret {engine.secret}); a new password would lock the app out",
-            hint="restore the Secret, or give up the data: "
-            f"kubectl -n {ctx.target().namespace} delete statefulset {engine.name} && "
-            f"kubectl -n {ctx.target().namespace} delete pvc {engine.claim}",
-        )
-    if existing is None:
-        made = plan.credentials(engine, ctx.target(), token=lambda: secrets.token_urlsafe(24))
-        secrecy.hide(ctx, engine, made["stringData"])
-        existing = ctx.cluster.create_only(made)
-    secrecy.hide(ctx, engine, secrecy.decoded(existing))
+    logins.resume(ctx, engine, login)
+    return logins.named(engine, login)
 
 
 def _retire(ctx: session.Session, engine: plan.Engine) -> None:

@@ -27,12 +27,13 @@ def wait(ctx: session.Session) -> None:
 
 def hide_credentials(ctx: session.Session, namespace: str) -> None:
     """Of the databases that its app as it runs waits for. Raises Refused when one may not be read."""
-    found = ctx.cluster.get("Deployment", plan.APP, namespace) or {"spec": {"template": {"spec": {}}}}
-    for volume in found["spec"]["template"]["spec"].get("volumes") or []:
+    app = ctx.cluster.get("Deployment", plan.APP, namespace) or {"spec": {"template": {"spec": {}}}}
+    for volume in app["spec"]["template"]["spec"].get("volumes") or []:
         engine, name = plan.ENGINES.get(volume["name"]), (volume.get("secret") or {}).get("secretName")
-        secret = ctx.cluster.get("Secret", name, namespace) if engine and name and name != engine.secret else None
-        if engine and secret:
-            secrecy.hide(ctx, engine, secrecy.decoded(secret))
+        if engine and name and not name.startswith(f"{engine.name}-credentials-v"):  # which is ours
+            found = ctx.cluster.get("Secret", name, namespace)
+            if found:
+                secrecy.hide(ctx, engine, secrecy.decoded(found))
 
 
 def _wait(ctx: session.Session, wanted: model.Database) -> None:
@@ -67,7 +68,7 @@ def _read(ctx: session.Session, wanted: model.Database) -> dict[str, str] | None
 
 def _is_there(ctx: session.Session, wanted: model.Database) -> bool:
     """Who may create a Secret but not read it is told whether the name is taken; nothing is created."""
-    manifest = plan.credentials(plan.ENGINES[wanted.engine], ctx.target(), token=str)
+    manifest = plan.logins.login(plan.ENGINES[wanted.engine], ctx.target(), token=str)
     manifest["metadata"]["name"] = wanted.external
     answer = ctx.cluster.write(
         "POST",

@@ -7,7 +7,7 @@ from typing import Any
 
 from k8s_ee import cluster as kube
 from k8s_ee import environment, errors, outcome, plan
-from k8s_ee.commands import databases, external, session
+from k8s_ee.commands import external, logins, session
 
 
 def list_environments(ctx: session.Session) -> outcome.Outcome:
@@ -41,7 +41,7 @@ def logs(ctx: session.Session, *, component: str, lines: int) -> outcome.Outcome
 
 def hide_credentials(ctx: session.Session, namespace: str) -> None:
     refused = False
-    for hide in (databases.hide_credentials, external.hide_credentials):
+    for hide in (logins.read, external.hide_credentials):
         try:
             hide(ctx, namespace)
         except errors.Refused:  # as for a developer, who may see logs and no Secrets

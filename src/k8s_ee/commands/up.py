@@ -9,7 +9,7 @@ from typing import Any
 
 from k8s_ee import helm, outcome, plan
 from k8s_ee.cluster import pool
-from k8s_ee.commands import admission, app, databases, namespace, reporting, room, session
+from k8s_ee.commands import admission, app, databases, logins, namespace, reporting, room, session
 
 Manifest = dict[str, Any]
 
@@ -29,6 +29,8 @@ def up(ctx: session.Session, *, image: str) -> outcome.Outcome:
     with pool.beside(functools.partial(_render, ctx, image)) as rendered:
         namespace.fence(ctx)
     stores, release = rendered()
+    if ctx.fresh:  # What was read meanwhile was of the environment that had to go before.
+        release = plan.logins.reading(release, {one.name: one.secret for one in plan.ENGINES.values()})
     if ctx.options.dry_run:
         databases.apply(ctx, stores)
         app.apply(ctx, list(release))
@@ -54,7 +56,8 @@ def up(ctx: session.Session, *, image: str) -> outcome.Outcome:
 def _render(ctx: session.Session, image: str) -> tuple[dict[str, tuple[Manifest, ...]], tuple[Manifest, ...]]:
     """The databases, by engine, and the app."""
     with pool.beside(functools.partial(databases.render, ctx)) as stores:
-        release = app.render(ctx, image=image)
+        wanted = [one.engine for one in ctx.config.deployed]
+        release = app.render(ctx, image=image, passwords=logins.read(ctx, ctx.target().namespace, wanted))
     return stores(), release
 
 

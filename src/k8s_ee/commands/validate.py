@@ -70,7 +70,8 @@ def render(ctx: session.Session, *, image: str) -> outcome.Outcome:
     app.check_image(ctx, image)
     target, config, platform = ctx.target(), ctx.config, ctx.platform
     secrets = {one.engine: plan.ENGINES[one.engine].secret for one in config.deployed}
-    components = [plan.database(target, one, platform, secret=secrets[one.engine]) for one in config.deployed]
+    logins = {one.engine: plan.ENGINES[one.engine].login for one in config.deployed}
+    components = [plan.database(target, one, platform, secret=logins[one.engine]) for one in config.deployed]
     components.append(plan.app(target, config, platform, image=image, database_secrets=secrets))
     render_one = functools.partial(helm.render, namespace=target.namespace, kube_version=helm.OLDEST_KUBERNETES)
     rendered = pool.side_by_side([functools.partial(render_one, one) for one in components])

@@ -6,10 +6,10 @@ from typing import Any
 
 from k8s_ee import environment
 from k8s_ee.config import model
-from k8s_ee.plan import engines, quota
+from k8s_ee.plan import engines, logins, quota
 from k8s_ee.plan.application import APP, APP_MANAGER, app
 from k8s_ee.plan.components import FENCE, Component, Manifest, manager
-from k8s_ee.plan.engines import ENGINES, Engine, credentials, database
+from k8s_ee.plan.engines import ENGINES, Engine, database
 from k8s_ee.plan.isolation import fence, namespace
 from k8s_ee.plan.keeping import check as check_data
 from k8s_ee.plan.quota import beside, holding, widened
@@ -25,10 +25,10 @@ __all__ = [
     "app",
     "beside",
     "check_data",
-    "credentials",
     "database",
     "fence",
     "holding",
+    "logins",
     "manager",
     "namespace",
     "summary",

@@ -35,9 +35,18 @@ class Engine:
     series: int = 1
 
     @property
+    def login(self) -> str:
+        """The Secret with the password that the server has."""
+        return f"{self.name}-login"
+
+    def credentials(self, number: int) -> str:
+        """The Secret that the app reads. Another password is another Secret: see `plan.logins`."""
+        return f"{self.name}-credentials-v{number}"
+
+    @property
     def secret(self) -> str:
-        """The number is for rotating: another password is another Secret."""
-        return f"{self.name}-credentials-v1"
+        """The first that the app reads."""
+        return self.credentials(1)
 
     @property
     def pod(self) -> str:
@@ -228,15 +237,3 @@ def database(
     return components.Component(
         name=engine.name, chart=engine.chart, values=values, manager=components.manager(engine.name)
     )
-
-
-def credentials(engine: Engine, target: environment.Environment, token: Callable[[], str]) -> components.Manifest:
-    """To be created once and never changed. `token` gives a password of letters, digits, '-' and '_'."""
-    return {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": components.metadata(target, engine.secret, component=engine.name),
-        "type": "Opaque",
-        "immutable": True,
-        "stringData": dict(engine.env(token())),
-    }

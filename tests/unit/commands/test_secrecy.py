@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from k8s_ee import errors, plan
-from k8s_ee.commands import databases, inspect, secrecy
+from k8s_ee.commands import inspect, logins, secrecy
 from tests.unit.commands import sweeps
 from tests.unit.commands.test_janitor import world as world  # noqa: PLC0414 - the fixture
 
@@ -59,15 +59,15 @@ def test_a_key_store_in_a_secret_is_no_error() -> None:
 def test_a_secret_that_may_not_be_read_is_said_after_all_others_are_hidden(world: sweeps.World) -> None:
     ctx = world.session(after=sweeps.HOUR)
     path = "/api/v1/namespaces/shop-pr-7/secrets"
-    world.kube.fail("GET", f"{path}/postgresql-credentials-v1", 403)
+    world.kube.fail("GET", f"{path}/postgresql-login", 403)
     world.kube.objects[path, "redis-credentials-v1"] = {
         "metadata": {"name": "redis-credentials-v1", "namespace": "shop-pr-7"},
         "data": {"REDIS_PASSWORD": base64.b64encode(b"S3cret-_x").decode()},
     }
-    with pytest.raises(errors.Refused, match="postgresql-credentials-v1"):
-        databases.hide_credentials(ctx, "shop-pr-7")
+    with pytest.raises(errors.Refused, match="postgresql-login"):
+        logins.read(ctx, "shop-pr-7")
     assert "S3cret" not in ctx.redactor.redact("as S3cret-_x")
-    databases.hide_credentials(ctx, "shop-pr-7", ["redis"])
+    logins.read(ctx, "shop-pr-7", ["redis"])
 
 
 def test_of_a_database_that_is_there_already_the_password_is_hidden_where_it_may_be_read(world: sweeps.World) -> None:

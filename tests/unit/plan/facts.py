@@ -60,7 +60,7 @@ def rendered(
     wanted: model.Config, target: environment.Environment = TARGET, platform: model.Platform = PLATFORM
 ) -> list[Manifest]:
     """Everything that runs in the environment."""
-    parts = [plan.database(target, one, platform, secret=plan.ENGINES[one.engine].secret) for one in wanted.deployed]
+    parts = [plan.database(target, one, platform, secret=plan.ENGINES[one.engine].login) for one in wanted.deployed]
     return [
         manifest
         for part in (*parts, app(wanted, target, platform))

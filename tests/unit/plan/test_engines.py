@@ -8,6 +8,7 @@ import urllib.parse
 import pytest
 
 from k8s_ee import plan, resources
+from k8s_ee.commands import secrecy
 from k8s_ee.config import model, variables
 from k8s_ee.plan import engines
 from tests.unit.plan import facts
@@ -40,12 +41,17 @@ def test_the_platforms_image_is_taken_whatever_version_is_asked_for() -> None:
     assert image("16", mirror) == "mirror.example/pg@sha256:1"
 
 
+def credentials() -> tuple[facts.Manifest, dict[str, str]]:
+    """The Secret and what is in it."""
+    secret = plan.logins.credentials(ENGINE, plan.logins.login(ENGINE, facts.TARGET, lambda: "S3cret-_x"))
+    return secret, secrecy.decoded(secret)
+
+
 def test_credentials_are_immutable_and_give_the_app_every_variable() -> None:
-    secret = plan.credentials(ENGINE, facts.TARGET, lambda: "S3cret-_x")
+    secret, values = credentials()
     assert secret["immutable"] is True
     assert secret["metadata"]["name"] == "postgresql-credentials-v1"
     assert secret["metadata"]["labels"]["app.kubernetes.io/component"] == "postgresql"
-    values = secret["stringData"]
     url = urllib.parse.urlsplit(values["DATABASE_URL"])
     assert (url.username, url.password, url.hostname, url.port, url.path) == (
         values["PGUSER"],
@@ -57,9 +63,8 @@ def test_credentials_are_immutable_and_give_the_app_every_variable() -> None:
 
 
 def test_no_manifest_that_is_rendered_holds_a_password() -> None:
-    secret = plan.credentials(ENGINE, facts.TARGET, lambda: "S3cret-_x")
     assert "S3cret-_x" not in str(facts.rendered(facts.FULL))
-    assert secret["stringData"]["PGPASSWORD"] == "S3cret-_x"
+    assert credentials()[1]["PGPASSWORD"] == "S3cret-_x"
 
 
 def test_the_service_the_variables_name_is_the_charts() -> None:
