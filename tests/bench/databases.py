@@ -257,11 +257,11 @@ def _prepared(arena: Arena, preview: cli.Preview, wanted: model.Database) -> tup
         repository_id=events.REPOSITORY_ID,
         domain=arena.platform.domain,
     )
-    component = plan.database(target, wanted, arena.platform, secret=engine.secret)
+    component = plan.database(target, wanted, arena.platform, secret=engine.login)
     chart = helm.render(component, namespace=target.namespace, kube_version=arena.api.version())
     (claim,) = next(one for one in chart if one["kind"] == "StatefulSet")["spec"]["volumeClaimTemplates"]
     volume = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", **claim, "metadata": {"name": engine.claim}}
-    secret = plan.credentials(engine, target, token=lambda: servers.PASSWORD)
+    secret = plan.logins.login(engine, target, token=lambda: servers.PASSWORD)
     arena.api.apply((secret, volume), manager="bench", namespace=target.namespace)
     return chart
 

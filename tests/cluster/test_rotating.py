@@ -20,11 +20,11 @@ import pytest
 from k8s_ee import cluster, plan, settings
 from k8s_ee.commands import secrecy
 from tests import world
-from tests.cluster import cli, clients
-from tests.cluster.test_databases import ENGINES, ROWS, script
+from tests.cluster import cli, clients, stores
 
 pytestmark = pytest.mark.cluster
 
+ENGINES = ("postgresql", "mariadb", "redis")
 EVERY = (*ENGINES, "minio")
 PODS = tuple(f"pod/{engine}-0" for engine in EVERY)
 PINBOARD = (world.ROOT / "examples" / "pinboard" / "pinboard.py").read_text()
@@ -34,11 +34,11 @@ PINBOARD = (world.ROOT / "examples" / "pinboard" / "pinboard.py").read_text()
 def shop(runner: cli.Installed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[cli.Preview]:
     """All engines, with one row or object in each."""
     with cli.preview(runner, tmp_path_factory.mktemp("shop")) as made:
-        stores = {engine: {"storage": "64Mi"} for engine in EVERY}
-        made.configure({**cli.small(PINBOARD), "databases": stores})
+        wanted = {engine: {"storage": "64Mi"} for engine in EVERY}
+        made.configure({**cli.small(PINBOARD), "databases": wanted})
         deploy(made)
         for engine in ENGINES:
-            script(made, engine, "load.sh", stdin=ROWS[engine][0])
+            stores.write(made, engine)
         storage(address(made), secret(made, "minio-login")).put_object("app", "entry", io.BytesIO(b"kept"), length=4)
         yield made
 
@@ -93,7 +93,7 @@ def assert_works(preview: cli.Preview) -> None:
     for engine in ENGINES:
         status, said = preview.ask(f"/{engine}")
         assert status == 200, (engine, said)
-        assert ROWS[engine][1] in script(preview, engine, "dump.sh")
+        assert stores.ROWS[engine][2] in stores.dumped(preview, engine)
     assert storage(address(preview), secret(preview, "minio-login")).stat_object("app", "entry").size == 4
 
 

@@ -287,12 +287,10 @@ class Cluster:
         ) as r:
             yield from _lines(r)
 
-    def websocket(
-        self, path: str, query: Sequence[tuple[str, str]], *, what: str, protocol: str
-    ) -> websocket.WebSocket:
+    def channel(self, path: str, query: Sequence[tuple[str, str]], *, what: str, protocol: str) -> websocket.WebSocket:
         """What it does can't be done on paper: a dry run has no use for it."""
         assert not self.dry_run  # noqa: S101
-        return self._transport.websocket(messages.Request("POST", path, what), query=query, protocol=protocol)
+        return self._transport.channel(messages.Request("POST", path, what), query=query, protocol=protocol)
 
 
 def _lines(response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:

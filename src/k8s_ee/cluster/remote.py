@@ -49,14 +49,12 @@ def run(
     """In the pod's first container, and it must read `stdin` to its end: the API server tells nothing before that.
     `deadline` is on the monotonic clock.
 
-    Raises what `Transport.websocket` raises, ClusterUnavailable when the connection breaks or the time is over (the
+    Raises what `Transport.channel` raises, ClusterUnavailable when the connection breaks or the time is over (the
     command may go on then), and whatever `stdin` and `stdout` raise.
     """
     query = [("stdin", "true"), ("stdout", "true"), ("stderr", "true"), *(("command", part) for part in command)]
     path = kinds.kind("Pod").path(pod, namespace=namespace, subresource="exec")
-    with contextlib.closing(
-        cluster.websocket(path, query, what=f"a command in pod {pod}", protocol=PROTOCOL)
-    ) as socket:
+    with contextlib.closing(cluster.channel(path, query, what=f"a command in pod {pod}", protocol=PROTOCOL)) as socket:
         sending = _Sending(socket, stdin)
         sending.start()
         try:

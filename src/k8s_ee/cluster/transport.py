@@ -81,7 +81,7 @@ class Transport:
         finally:
             response.close()
 
-    def websocket(self, request: Request, *, query: Sequence[tuple[str, str]], protocol: str) -> websocket.WebSocket:
+    def channel(self, request: Request, *, query: Sequence[tuple[str, str]], protocol: str) -> websocket.WebSocket:
         """An open one. `query` may name a key twice. Raises as `send`."""
         import websocket
 

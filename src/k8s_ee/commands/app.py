@@ -200,11 +200,11 @@ def _put_back(ctx: session.Session) -> None:
         "spec": {**current["spec"], "template": plan.logins.reading(template, passwords)},
     }
     apply(ctx, [deployment])
-    slept = ctx.observed is not None and sleeping.is_stopped(ctx.observed)
-    if slept:
+    now = "still serves"
+    if ctx.observed and sleeping.is_stopped(ctx.observed):
         sleeping.wake_databases(ctx.cluster, ctx.observed)  # also those that only this commit uses
         routing.reopen(ctx.cluster, namespace)
-    now = "starts again" if slept else "still serves"
+        now = "starts again"
     ctx.notes.append(f"commit {good[:7]} {now}; {ctx.target().head_sha[:7]} was taken back")
 
 
