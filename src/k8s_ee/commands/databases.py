@@ -6,12 +6,12 @@ import functools
 import json
 import secrets
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from k8s_ee import errors, helm, outcome, plan
 from k8s_ee.cluster import namespaces, pool, waiting
-from k8s_ee.commands import admission, external, secrecy, session, volumes
+from k8s_ee.commands import admission, external, secrecy, seeds, session, volumes
 from k8s_ee.config import model
 
 Manifest = dict[str, Any]
@@ -22,10 +22,12 @@ def deploy_db(ctx: session.Session) -> outcome.Outcome:
     if refusal:
         return ctx.skipped("deploy-db", refusal)
     require_namespace(ctx)
+    seeds.check(ctx)
     started = time.monotonic()
     with ctx.phase("databases"):
         apply(ctx, render(ctx))
         wait(ctx)
+    fill(ctx)
     outputs = {
         "ready": _readiness(ctx, {database.engine for database in ctx.config.deployed}),
         "seconds": f"{time.monotonic() - started:.1f}",
@@ -88,21 +90,43 @@ def hide_credentials(ctx: session.Session, namespace: str, engines: Iterable[str
 def wait(ctx: session.Session) -> None:
     """Until each answers, and the Secrets of those that are not deployed are there. Raises NotReady, ConfigError."""
     external.wait(ctx)
-    workloads = [("StatefulSet", database.engine) for database in ctx.config.deployed]
-    if workloads:
-        longest = max(one.startup_seconds for one in ctx.config.deployed)
-        try:
-            waiting.ready(
-                ctx.cluster,
-                ctx.target().namespace,
-                workloads,
-                deadline=min(ctx.deadline, time.monotonic() + longest + 30),
-                progress=ctx.say,
-                redact=ctx.redactor.redact,
-            )
-        except errors.NotReady:
-            ctx.outputs["ready"] = _readiness(ctx, _answering(ctx))
-            raise
+    _wait(ctx, ctx.config.deployed)
+
+
+def make(ctx: session.Session, wanted: Sequence[model.Database]) -> None:
+    """Some of them and no others, until they answer. Raises what `apply` and `wait` raise."""
+    pool.side_by_side([functools.partial(_make, ctx, one) for one in wanted])
+    _wait(ctx, wanted)
+
+
+def _make(ctx: session.Session, one: model.Database) -> None:
+    _apply_one(ctx, one, _render_one(ctx, one))
+
+
+def _wait(ctx: session.Session, wanted: Sequence[model.Database]) -> None:
+    if not wanted:
+        return
+    longest = max(one.startup_seconds for one in wanted)
+    try:
+        waiting.ready(
+            ctx.cluster,
+            ctx.target().namespace,
+            [("StatefulSet", one.engine) for one in wanted],
+            deadline=min(ctx.deadline, time.monotonic() + longest + 30),
+            progress=ctx.say,
+            redact=ctx.redactor.redact,
+        )
+    except errors.NotReady:
+        ctx.outputs["ready"] = _readiness(ctx, _answering(ctx))
+        raise
+
+
+def fill(ctx: session.Session) -> None:
+    """With their seeds, once they are ready. Raises what `seeds.apply` raises."""
+    if ctx.options.dry_run:
+        seeds.foresee(ctx)
+    else:
+        seeds.apply(ctx)
 
 
 def _readiness(ctx: session.Session, answering: Collection[str]) -> str:
@@ -147,9 +171,7 @@ def _provide_credentials(
         raise errors.Refused(
             f"{engine.name} has its data (PersistentVolumeClaim {engine.claim}) but not its password "
             f"(Secret {engine.secret}); a new password would lock the app out",
-            hint="restore the Secret, or give up the data: "
-            f"kubectl -n {ctx.target().namespace} delete statefulset {engine.name} && "
-            f"kubectl -n {ctx.target().namespace} delete pvc {engine.claim}",
+            hint=f"restore the Secret, or give up the data: k8s-ee reset-db {engine.name}",
         )
     if existing is None:
         made = plan.credentials(engine, ctx.target(), token=lambda: secrets.token_urlsafe(24))

@@ -13,6 +13,7 @@ from k8s_ee.plan.engines import ENGINES, Engine, credentials, database
 from k8s_ee.plan.isolation import fence, namespace
 from k8s_ee.plan.keeping import check as check_data
 from k8s_ee.plan.quota import holding, widened
+from k8s_ee.plan.seeding import carrier
 
 __all__ = [
     "APP",
@@ -23,6 +24,7 @@ __all__ = [
     "Engine",
     "Manifest",
     "app",
+    "carrier",
     "check_data",
     "credentials",
     "database",
