@@ -73,6 +73,16 @@ LAST = {
 WHOLE = {"postgresql": ROWS + 1, "mariadb": ROWS + 1, "redis": ROWS + 1, "minio": 1}
 
 
+def run(preview: cli.Preview, *arguments: str, image: str = "") -> cli.Finished:
+    """Five databases on a machine that does other things besides."""
+    return preview.run(*arguments, image=image, timeout=360)
+
+
+def up(preview: cli.Preview, image: str) -> None:
+    done = run(preview, "up", image=image)
+    assert done.code == 0, done.said
+
+
 def write_seeds(preview: cli.Preview, word: str) -> None:
     (preview.directory / "db").mkdir(exist_ok=True)
     content = {
@@ -152,7 +162,7 @@ def seeded(preview: cli.Preview, image: str) -> cli.Preview:
     kill_while_loading(preview, "up", engine="mariadb", image=image)
     assert noted(preview, "mariadb") == "loading"
     assert preview.kubectl("get", "deployment/app", check=False).endswith("not found\n")
-    preview.up(image=image)
+    up(preview, image)
     return preview
 
 
@@ -169,7 +179,7 @@ def test_each_begins_with_its_seed_and_one_of_them_begins_anew_without_the_other
     (seeded.directory / "db" / "mongo").write_bytes(base64.b64decode(archive))
     configure(seeded, mongodb={"storage": "256Mi", "seed": "db/mongo"})
     for options in (("--dry-run",), ()):
-        again = seeded.run("up", *options, "--output", "json", image=image)
+        again = run(seeded, "up", *options, "--output", "json", image=image)
         assert again.code == 0, again.said
         for engine in SEEDS:
             assert f"`databases.{engine}.seed` is not the one that was loaded" in again.stdout
@@ -177,11 +187,11 @@ def test_each_begins_with_its_seed_and_one_of_them_begins_anew_without_the_other
     assert (found(seeded), uids(seeded)) == (first, pods)
 
     claims = uids(seeded, "pvc")
-    foreseen = seeded.run("reset-db", "postgresql", "--dry-run")
+    foreseen = run(seeded, "reset-db", "postgresql", "--dry-run")
     assert "postgresql and its volume (256Mi) would be deleted" in foreseen.said
     assert uids(seeded, "pvc") == claims
     kill_while_loading(seeded, "reset-db", "postgresql", "mongodb", engine="postgresql", image=image)
-    done = seeded.run("reset-db", "postgresql", "mongodb", "--output", "json")
+    done = run(seeded, "reset-db", "postgresql", "mongodb", "--output", "json")
     assert done.code == 0, done.said
     assert found(seeded) == {**first, **expected(postgresql="second")}
     left = {"postgresql"}
@@ -200,17 +210,17 @@ def test_a_seed_that_fails_is_told_at_its_line_and_loaded_once_it_is_mended(prev
     seed = preview.directory / "seed.sql"
     preview.configure({**cli.small(), "databases": {"mariadb": {"storage": "256Mi", "seed": "seed.sql"}}})
     line = next(at for at, text in enumerate(preview.config.read_text().splitlines(), 1) if "seed:" in text)
-    missing = preview.run("up", image=image)
+    missing = run(preview, "up", image=image)
     assert (missing.code, f"k8s-ee.yaml:{line}" in missing.said) == (2, True), missing.said
     seed.write_text("CREATE TABLE entry (text text);\nSELEC 1;\n")
-    failed = preview.run("up", image=image)
+    failed = run(preview, "up", image=image)
     assert (failed.code, f"k8s-ee.yaml:{line}" in failed.said) == (4, True), failed.said
     assert "near 'SELEC 1'" in failed.said
-    refused = preview.run("deploy-app", image=image)
+    refused = run(preview, "deploy-app", image=image)
     assert (refused.code, "was not loaded to its end" in refused.said) == (3, True), refused.said
     assert preview.kubectl("get", "deployment/app", check=False).endswith("not found\n")
     seed.write_text("CREATE TABLE entry (text text);\nINSERT INTO entry VALUES ('mended');\n")
-    preview.up(image=image)
+    up(preview, image)
     dump = preview.kubectl("exec", "mariadb-0", "--", "sh", "/etc/k8s-ee/scripts/dump.sh")
     assert "'mended'" in dump
 
@@ -218,25 +228,25 @@ def test_a_seed_that_fails_is_told_at_its_line_and_loaded_once_it_is_mended(prev
 def test_reset_is_the_way_to_another_version_and_wakes_what_sleeps(preview: cli.Preview, image: str) -> None:
     store = {"storage": "64Mi", "version": "8"}
     preview.configure({**cli.small(), "databases": {"redis": store, "minio": {"storage": "64Mi"}}})
-    preview.up(image=image)
+    up(preview, image)
     claim = preview.kubectl("get", "pvc/data-redis-0", "-o", "jsonpath={.metadata.uid} {.spec.volumeName}").split()
-    assert preview.run("sleep").code == 0
+    assert run(preview, "sleep").code == 0
     preview.configure(
         {**cli.small(), "databases": {"redis": {**store, "storage": "32Mi"}, "minio": {"storage": "64Mi"}}}
     )
-    refused = preview.run("up", image=image)
+    refused = run(preview, "up", image=image)
     assert (refused.code, "k8s-ee reset-db redis" in refused.said) == (2, True), refused.said
     running = preview.start("reset-db", "redis")
     running.until(" stop")
     running.send(signal.SIGKILL)
     running.end()
-    done = preview.run("reset-db", "redis")
+    done = run(preview, "reset-db", "redis")
     assert done.code == 0, done.said
     assert preview.installed.kubectl("get", "pv", claim[1], check=False).endswith("not found\n")
     assert preview.kubectl("get", "pvc/data-redis-0", "-o", "jsonpath={.spec.resources.requests.storage}") == "32Mi"
     assert preview.ask("/")[0] == 200
     for name, words in (("mariadb", "is not in k8s-ee.yaml"), ("postgres", "is not in k8s-ee.yaml")):
-        wrong = preview.run("reset-db", name)
+        wrong = run(preview, "reset-db", name)
         assert (wrong.code, words in wrong.said) == (2, True), wrong.said
 
 
@@ -244,7 +254,7 @@ def test_a_seed_is_carried_out_of_an_image(preview: cli.Preview, image: str) -> 
     """The guestbook's has its migrations in it."""
     seed = {"image": preview.installed.image, "path": "/srv/guestbook/migrations/001_entries.sql"}
     preview.configure({**cli.small(), "databases": {"postgresql": {"storage": "256Mi", "seed": seed}}})
-    preview.up(image=image)
+    up(preview, image)
     assert "CREATE TABLE public.entries" in preview.kubectl(
         "exec", "postgresql-0", "--", "sh", "/etc/k8s-ee/scripts/dump.sh"
     )
