@@ -17,6 +17,7 @@ from tests.cluster import cli
 pytestmark = pytest.mark.cluster
 
 ROWS = 20_000
+MINE = "app.kubernetes.io/component=postgresql"
 SLOW = {"postgresql": "SELECT pg_sleep({});", "mariadb": "DO sleep({});"}
 
 # Whoever comes before the end of a seed sees less of it; counts its own runs.
@@ -258,4 +259,4 @@ def test_a_seed_is_carried_out_of_an_image(preview: cli.Preview, image: str) -> 
     assert "CREATE TABLE public.entries" in preview.kubectl(
         "exec", "postgresql-0", "--", "sh", "/etc/k8s-ee/scripts/dump.sh"
     )
-    preview.kubectl("wait", "--for=delete", "deployment/postgresql-seed", "--timeout=30s")
+    preview.kubectl("wait", "--for=delete", "deployment", "-l", MINE, "--timeout=60s")

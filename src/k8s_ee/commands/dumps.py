@@ -211,7 +211,8 @@ def _carry(ctx: session.Session, wanted: model.Database, seed: model.Seed, keep:
             redact=ctx.redactor.redact,
         )
         pods = ctx.cluster.list("Pod", namespace, labels={"app.kubernetes.io/name": name})
-        (pod,) = (one["metadata"]["name"] for one in pods if "deletionTimestamp" not in one["metadata"])
+        # That of a run that was cut off may still be going.
+        pod = max(pods, key=lambda one: str(one["metadata"]["creationTimestamp"]))["metadata"]["name"]
         ended = remote.run(ctx.cluster, namespace, pod, "cat", "--", seed.path, stdout=keep, deadline=ctx.deadline)
     finally:
         ctx.cluster.delete("Deployment", name, namespace, uid=applied["metadata"]["uid"])

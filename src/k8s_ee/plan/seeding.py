@@ -51,7 +51,7 @@ def carrier(
     target: environment.Environment, platform: model.Platform, engine: engines.Engine, image: str
 ) -> components.Manifest:
     """A pod of the image that stays until its file was read; its component's next deploy removes it, if nobody did."""
-    name = f"{engine.name}-seed"
+    name = f"{engine.name}-seed-{hashlib.sha256(image.encode()).hexdigest()[:8]}"
     metadata = components.metadata(target, name, component=engine.name)
     security = {
         "allowPrivilegeEscalation": False,
