@@ -202,6 +202,15 @@ def rotate_credentials(ctx: session.Session, engines: tuple[str, ...], project: 
     return commands.rotate(ctx, engines=engines, project=project)
 
 
+@command("reset-db", options.CONFIG, options.FACTS, options.CLUSTER)
+@click.argument("engines", metavar="ENGINE...", nargs=-1, required=True)
+def reset_db(ctx: session.Session, engines: tuple[str, ...]) -> outcome.Outcome:
+    """Empty databases and begin anew: bootstrap, seed, migration. Deletes what is in ENGINE (postgresql, redis …)."""
+    from k8s_ee.commands import resetting as commands
+
+    return commands.reset_db(ctx, engines=engines)
+
+
 @command(
     "janitor",
     (options.option("--repository", help="Only environments of OWNER/NAME."),),

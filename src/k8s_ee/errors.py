@@ -67,13 +67,17 @@ class Superseded(Refused):
 
 
 class NotReady(K8sEEError):
-    """`evidence` holds the last redacted log lines or events of what failed, oldest first."""
+    """`evidence` holds the last redacted log lines or events of what failed, oldest first; `problems` the line of
+    k8s-ee.yaml that asked for it, where there is one."""
 
     exit_code = 4
 
-    def __init__(self, message: str, *, hint: str = "", evidence: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, message: str, *, hint: str = "", evidence: tuple[str, ...] = (), problems: tuple[Problem, ...] = ()
+    ) -> None:
         super().__init__(message, hint=hint)
         self.evidence = evidence
+        self.problems = problems
 
 
 class Unavailable(K8sEEError):

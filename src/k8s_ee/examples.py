@@ -27,6 +27,7 @@ EXAMPLES: Mapping[str, str] = {
     "sleep": "k8s-ee sleep --pr 7 --repository-id 1",
     "wake": "k8s-ee wake --pr 7 --repository-id 1 --output json",
     "rotate-credentials": "k8s-ee rotate-credentials postgresql --pr 7 --repository-id 1",
+    "reset-db": f"k8s-ee reset-db postgresql redis {_FACTS} --owner-id 2",
     "janitor": "k8s-ee janitor --dry-run --output json",
     "responder": "k8s-ee responder --port 8080    # in the cluster, behind its wildcard route",
     "report": "k8s-ee report --needs '${{ toJSON(needs) }}'    # in a step of a workflow",

@@ -58,6 +58,22 @@ def test_what_an_app_writes_stays_when_its_pod_goes_and_the_bootstrap_ran_once(s
     assert set(apps.split()) == {"0"}
 
 
+def test_a_bootstrap_that_fails_is_told_in_the_engines_words_and_mended_by_the_next_push(
+    runner: cli.Installed, tmp_path: pathlib.Path
+) -> None:
+    with cli.preview(runner, tmp_path) as shop:
+        store = {"storage": "256Mi", "bootstrap": "db.notes.insertOn({body: 'hello'});"}
+        shop.configure({**cli.small(), "databases": {"mongodb": store}})
+        failed = shop.run("up", image=runner.sandbox.images["base"])
+        assert failed.code == 4, failed.said
+        assert "insertOn" in failed.said
+        assert "the bootstrap script failed" in failed.said
+        shop.configure(KEYS)
+        shop.up(image=runner.sandbox.images["base"])
+        with notes(shop) as found:
+            assert found.count_documents({}) == 1
+
+
 def test_nobody_gets_in_by_a_wrong_password_or_as_somebody_else(shop: cli.Preview) -> None:
     for login in ({"password": "wrong"}, {"user": "admin"}):
         with pytest.raises(pymongo.errors.OperationFailure), notes(shop, **login) as found:

@@ -54,7 +54,14 @@ class Change(NamedTuple):
     after: str
 
 
+_URL, _IMAGE = {"url": "https://example.com/a", "sha256": "0" * 64}, {"image": "ghcr.io/acme/a", "path": "/a"}
+_SEEDS = {"file": {"file": "a"}, "url": _URL, "sha256": _URL, "image": _IMAGE, "path": _IMAGE}
 _CONTEXT: dict[str, Any] = {
+    **{
+        f"databases.{engine}.seed.{key}": {"databases": {engine: {"seed": seed}}}
+        for engine in plan.ENGINES
+        for key, seed in _SEEDS.items()
+    },
     "metrics": {"metrics": {"enabled": True}},
     "app.metricsPath": {"metrics": {"enabled": True}},
     **{f"databases.{engine}.": {"databases": {engine: {}}} for engine in plan.ENGINES},

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from k8s_ee import config, environment, errors, lifecycle, plan, pull_request, trust
-from k8s_ee.commands import build, builders
+from k8s_ee.commands import build, builders, dumps
 from k8s_ee.config import checking, model, variables
 from k8s_ee.plan import capacity
 from tests.contract import schemas
@@ -62,7 +62,17 @@ def test_every_key_of_the_platform_changes_some_manifest_or_decision(key: str) -
 
 
 def _effects(wanted: model.Config, platform: model.Platform, folder: pathlib.Path) -> Any:
-    return [*_planned(wanted, platform), _built(wanted, folder)]
+    return [*_planned(wanted, platform), _built(wanted, folder), _seeded(wanted, folder)]
+
+
+def _seeded(wanted: model.Config, folder: pathlib.Path) -> list[tuple[str, str]]:
+    """Which seed it is of all there are, and whom it is asked of; each file is another one."""
+    for one in wanted.databases:
+        if one.seed and one.seed.file:
+            path = folder / one.seed.file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(one.seed.file)
+    return [(dumps.digest(wanted, one, folder), one.seed.url if one.seed else "") for one in wanted.databases]
 
 
 def _planned(wanted: model.Config, platform: model.Platform) -> list[Any]:

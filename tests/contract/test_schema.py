@@ -85,6 +85,8 @@ def _default(name: str, path: str) -> Any:
     found: Any = (
         config.load("projectId: a", path="p") if name == "k8s-ee" else config.load_platform("domain: a", path="p")
     )
+    if ".seed." in path:
+        found, path = model.Seed(), path.rpartition(".")[2]
     if path.startswith("databases."):
         found, path = model.Database(engine=path.split(".")[1]), path.rpartition(".")[2]
     if path.startswith("envFrom.0."):

@@ -9,4 +9,6 @@ db.runCommand({replSetInitiate: {_id: 'k8s-ee', members: [{_id: 0, host: 'mongod
 while (!db.runCommand({hello: 1}).isWritablePrimary) sleep(20);
 db = db.getSiblingDB(name);
 db.runCommand({createUser: user, pwd: decodeURIComponent(password), roles: [{role: 'dbOwner', db: name}]});
-if (read('SCRIPTS', 'bootstrap.js')) load(`${process.env.SCRIPTS}/bootstrap.js`);
+if (read('SCRIPTS', 'bootstrap.js')) {
+  try { load(`${process.env.SCRIPTS}/bootstrap.js`); } catch (error) { throw new Error(`bootstrap: ${error}`); }
+}

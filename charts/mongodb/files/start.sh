@@ -38,13 +38,17 @@ prepare() {
     # Nobody outside this container reaches it meanwhile, and inside it nobody needs a password yet.
     mongod --dbpath "$init" --replSet k8s-ee --bind_ip 127.0.0.1 >"$init/k8s-ee-log" 2>&1 &
     server=$!
-    if ! shell --file "$SCRIPTS/prepare.js"; then
+    if ! shell --file "$SCRIPTS/prepare.js" >"$init/k8s-ee-said" 2>&1; then
+        cat "$init/k8s-ee-said" >&2
+        ! grep -q 'bootstrap: ' "$init/k8s-ee-said" ||
+            fail "the bootstrap script failed; the database is made anew at the next start, with the script as it is then"
         tail -n 20 "$init/k8s-ee-log" >&2
         fail "the app's user and database can't be made; both are made anew at the next start"
     fi
     kill -TERM "$server"
     wait "$server" || fail "MongoDB did not stop well after its database was prepared"
-    rm "$init/k8s-ee-log"
+    cat "$init/k8s-ee-said"
+    rm "$init/k8s-ee-log" "$init/k8s-ee-said"
     printf %s "$have" >"$init/k8s-ee-version"
     sync
     mv "$init" "$data"

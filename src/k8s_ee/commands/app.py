@@ -10,7 +10,7 @@ from typing import Any
 
 from k8s_ee import environment, errors, helm, outcome, plan, probe
 from k8s_ee.cluster import pool, routing, sleeping, waiting, watching
-from k8s_ee.commands import admission, cleanup, databases, external, logins, reporting, room, session
+from k8s_ee.commands import admission, cleanup, databases, external, logins, reporting, room, seeds, session
 from k8s_ee.commands import namespace as namespaces
 
 Manifest = dict[str, Any]
@@ -40,6 +40,7 @@ def deploy_app(ctx: session.Session, *, image: str) -> outcome.Outcome:
         databases.retire(ctx)
         return ctx.result("deploy-app", "planned", outputs={"url": ctx.target().url})
     external.wait(ctx)
+    seeds.require_whole(ctx)
     migrate(ctx, release)
     roll_out(ctx, release)
     return finish(ctx, command="deploy-app", started=started)

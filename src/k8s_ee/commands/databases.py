@@ -5,12 +5,12 @@ from __future__ import annotations
 import functools
 import json
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from k8s_ee import errors, helm, outcome, plan
 from k8s_ee.cluster import namespaces, pool, waiting
-from k8s_ee.commands import admission, external, logins, session, volumes
+from k8s_ee.commands import admission, external, logins, seeds, session, volumes
 from k8s_ee.config import model
 
 Manifest = dict[str, Any]
@@ -21,10 +21,12 @@ def deploy_db(ctx: session.Session) -> outcome.Outcome:
     if refusal:
         return ctx.skipped("deploy-db", refusal)
     require_namespace(ctx)
+    seeds.check(ctx)
     started = time.monotonic()
     with ctx.phase("databases"):
         credentials = apply(ctx, render(ctx))
         wait(ctx)
+    fill(ctx)
     outputs = {
         "ready": _readiness(ctx, {database.engine for database in ctx.config.deployed}),
         "seconds": f"{time.monotonic() - started:.1f}",
@@ -72,21 +74,43 @@ def retire(ctx: session.Session) -> None:
 def wait(ctx: session.Session) -> None:
     """Until each answers, and the Secrets of those that are not deployed are there. Raises NotReady, ConfigError."""
     external.wait(ctx)
-    workloads = [("StatefulSet", database.engine) for database in ctx.config.deployed]
-    if workloads:
-        longest = max(one.startup_seconds for one in ctx.config.deployed)
-        try:
-            waiting.ready(
-                ctx.cluster,
-                ctx.target().namespace,
-                workloads,
-                deadline=min(ctx.deadline, time.monotonic() + longest + 30),
-                progress=ctx.say,
-                redact=ctx.redactor.redact,
-            )
-        except errors.NotReady:
-            ctx.outputs["ready"] = _readiness(ctx, _answering(ctx))
-            raise
+    _wait(ctx, ctx.config.deployed)
+
+
+def make(ctx: session.Session, wanted: Sequence[model.Database]) -> None:
+    """Some of them and no others, until they answer. Raises what `apply` and `wait` raise."""
+    pool.side_by_side([functools.partial(_make, ctx, one) for one in wanted])
+    _wait(ctx, wanted)
+
+
+def _make(ctx: session.Session, one: model.Database) -> None:
+    _apply_one(ctx, one, _render_one(ctx, one))
+
+
+def _wait(ctx: session.Session, wanted: Sequence[model.Database]) -> None:
+    if not wanted:
+        return
+    longest = max(one.startup_seconds for one in wanted)
+    try:
+        waiting.ready(
+            ctx.cluster,
+            ctx.target().namespace,
+            [("StatefulSet", one.engine) for one in wanted],
+            deadline=min(ctx.deadline, time.monotonic() + longest + 30),
+            progress=ctx.say,
+            redact=ctx.redactor.redact,
+        )
+    except errors.NotReady:
+        ctx.outputs["ready"] = _readiness(ctx, _answering(ctx))
+        raise
+
+
+def fill(ctx: session.Session) -> None:
+    """With their seeds, once they are ready. Raises what `seeds.apply` raises."""
+    if ctx.options.dry_run:
+        seeds.foresee(ctx)
+    else:
+        seeds.apply(ctx)
 
 
 def _readiness(ctx: session.Session, answering: Collection[str]) -> str:

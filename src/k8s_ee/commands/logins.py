@@ -73,9 +73,7 @@ def provide(
         raise errors.Refused(
             f"{engine.name} has its data (PersistentVolumeClaim {engine.claim}) but not its password "
             f"(Secret {engine.login}); a new password would lock the app out",
-            hint="restore the Secret, or give up the data: "
-            f"kubectl -n {ctx.target().namespace} delete statefulset {engine.name} && "
-            f"kubectl -n {ctx.target().namespace} delete pvc {engine.claim}",
+            hint=f"restore the Secret, or give up the data: k8s-ee reset-db {engine.name}",
         )
     if login is None:
         made = (

@@ -32,7 +32,7 @@ def failure(ctx: session.Session | None, error: errors.K8sEEError, *, command: s
         evidence=error.evidence if isinstance(error, errors.NotReady) else (),
         exit_code=error.exit_code,
     )
-    problems = error.problems if isinstance(error, errors.ConfigError) else ()
+    problems = error.problems if isinstance(error, (errors.ConfigError, errors.NotReady)) else ()
     if ctx is None:
         return outcome.Outcome(command=command, state="failed", failure=reason, problems=problems)
     if isinstance(error, errors.Interrupted) and ctx.github:

@@ -9,7 +9,7 @@ from typing import Any
 
 from k8s_ee import helm, outcome, plan
 from k8s_ee.cluster import pool
-from k8s_ee.commands import admission, app, databases, logins, namespace, reporting, room, session
+from k8s_ee.commands import admission, app, databases, logins, namespace, reporting, room, seeds, session
 
 Manifest = dict[str, Any]
 
@@ -21,6 +21,7 @@ def up(ctx: session.Session, *, image: str) -> outcome.Outcome:
         return ctx.skipped("up", refusal)
     started = time.monotonic()
     app.check_image(ctx, image)
+    seeds.check(ctx)
     helm.executable()  # before anything is written
     queued = room.enter(ctx, "up")
     if queued:
@@ -33,21 +34,23 @@ def up(ctx: session.Session, *, image: str) -> outcome.Outcome:
         release = plan.logins.reading(release, {one.name: one.secret for one in plan.ENGINES.values()})
     if ctx.options.dry_run:
         databases.apply(ctx, stores)
+        databases.fill(ctx)
         app.apply(ctx, list(release))
         databases.retire(ctx)
         return ctx.result("up", "planned", data={"plan": plan.summary(ctx.target(), ctx.config, ctx.platform)})
     with ctx.phase("databases"):
-        # Pods wait for the databases by themselves, in an init container. Started together with them, their images
-        # and volumes are prepared in the meantime.
+        # Pods wait for the databases by themselves, in an init container, but not for a seed. Started together with
+        # them, their images and volumes are prepared in the meantime.
         steps: list[Callable[[], object]] = [
             functools.partial(databases.apply, ctx, stores),
             functools.partial(reporting.begin, ctx, "up", phase="databases"),
         ]
         first = app.first_step(release)
-        if ctx.config.databases and not _deployed_before(ctx):
+        if ctx.config.databases and not seeds.wanted(ctx) and not _deployed_before(ctx):
             steps.append(functools.partial(app.apply, ctx, first))
         pool.side_by_side(steps)
         databases.wait(ctx)
+    databases.fill(ctx)
     app.migrate(ctx, release)
     app.roll_out(ctx, release)
     return app.finish(ctx, command="up", started=started)

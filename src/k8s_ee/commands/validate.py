@@ -17,6 +17,7 @@ from k8s_ee.config import model
 def validate(ctx: session.Session) -> outcome.Outcome:
     """Raises ConfigError with every problem. The link and the plan are named if the platform is known (by file)."""
     config = ctx.config
+    _check_seeds(ctx)
     outputs = {
         "project": config.project,
         "trigger": config.trigger,
@@ -36,6 +37,13 @@ def validate(ctx: session.Session) -> outcome.Outcome:
     if not (ctx.options.platform_file and ctx.settings.number):
         return ctx.result("validate", "valid", outputs=outputs)
     return _with_plan(ctx, outputs)
+
+
+def _check_seeds(ctx: session.Session) -> None:
+    if any(one.seed for one in ctx.config.deployed):
+        from k8s_ee.commands import seeds
+
+        seeds.check(ctx)
 
 
 def _refusal(ctx: session.Session) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from k8s_ee import errors, plan
@@ -58,6 +58,17 @@ def remember(ctx: session.Session, engine: plan.Engine) -> None:
     noted = keeping.remembered(running, engine) if running else {}
     if noted:
         _patch(ctx, engine, {"metadata": {"annotations": noted}})
+
+
+def of(ctx: session.Session, engine: plan.Engine) -> Manifest | None:
+    """Its PersistentVolumeClaim as it is now."""
+    return ctx.cluster.get(_KIND, engine.claim, ctx.target().namespace)
+
+
+def annotate(ctx: session.Session, engine: plan.Engine, noted: Mapping[str, str], *, version: str) -> bool:
+    """False when the claim is not this `version` of it any more."""
+    body = {"metadata": {"resourceVersion": version, "annotations": dict(noted)}}
+    return _patch(ctx, engine, body, expected={409}).status != 409
 
 
 def _patch(

@@ -109,5 +109,6 @@ def _enabled(value: bool | Values) -> bool:
 
 def _database(engine: str, value: bool | Values) -> model.Database:
     settings = {} if isinstance(value, bool) else {name: one for name, one in value.items() if name != "enabled"}
-    external = settings.pop("external", {})
-    return model.Database(engine=engine, external=external.get("secretName", ""), **_fields(settings))
+    external, seed = settings.pop("external", {}), settings.pop("seed", None)
+    found = model.Seed(file=seed) if isinstance(seed, str) else model.Seed(**seed) if seed is not None else None
+    return model.Database(engine=engine, external=external.get("secretName", ""), seed=found, **_fields(settings))

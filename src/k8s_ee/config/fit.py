@@ -29,6 +29,9 @@ def _findings(config: model.Config, platform: model.Platform) -> Iterator[rules.
     for index, source in enumerate(config.env_from):
         if source.kind == "secretRef" and source.name in platform.image_pull_secrets:
             yield _private(f"envFrom.{index}", source.name)
+    for database in config.deployed:
+        if database.seed and database.seed.image and not from_registry(database.seed.image, platform):
+            yield _foreign(f"databases.{database.engine}.seed.image", database.seed.image, platform)
     for database in config.external:
         if database.external in platform.image_pull_secrets:
             yield _private(f"databases.{database.engine}.external.secretName", database.external)
@@ -54,8 +57,15 @@ def _annotations(config: model.Config, platform: model.Platform) -> Iterator[rul
 
 def _registry(config: model.Config, platform: model.Platform) -> Iterator[rules.Finding]:
     repository = config.image.repository
-    inside = (repository == prefix or repository.startswith(f"{prefix}/") for prefix in platform.registries)
-    if repository and not any(inside):
-        allowed = ", ".join(platform.registries) or "the platform lists no registry"
-        message = f"`image.repository`: {problems.quote(repository)} is in no registry the platform allows"
-        yield rules.Finding("image.repository", message, f"allowed here: {allowed}")
+    if repository and repository not in platform.registries and not from_registry(repository, platform):
+        yield _foreign("image.repository", repository, platform)
+
+
+def from_registry(image: str, platform: model.Platform) -> bool:
+    return any(image.startswith(f"{prefix.rstrip('/')}/") for prefix in platform.registries)
+
+
+def _foreign(key: str, image: str, platform: model.Platform) -> rules.Finding:
+    allowed = ", ".join(platform.registries) or "the platform lists no registry"
+    message = f"`{key}`: {problems.quote(image)} is in no registry the platform allows"
+    return rules.Finding(key, message, f"allowed here: {allowed}")

@@ -69,6 +69,17 @@ class EnvFrom:
 
 
 @dataclasses.dataclass(frozen=True)
+class Seed:
+    """Where a dump is: `file` in the repository, or at `url`, then with `sha256`, or in `image` at `path`."""
+
+    file: str = ""
+    url: str = ""
+    sha256: str = ""
+    image: str = ""
+    path: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
 class Database:
     """`engine` is a key of `plan.ENGINES`; `bootstrap` is SQL run once, on the empty database, as the app's user.
 
@@ -79,6 +90,7 @@ class Database:
     version: str = ""
     storage: str = "1Gi"
     bootstrap: str = ""
+    seed: Seed | None = None
     startup_seconds: int = 150
     external: str = ""
 

@@ -99,11 +99,33 @@ def _commands(config: model.Config) -> Iterator[Finding]:
 def _databases(config: model.Config) -> Iterator[Finding]:
     for database in config.databases:
         yield from _sized(config, f"databases.{database.engine}.storage", database.storage, least=_SMALLEST_STORAGE)
-        for name in ("version", "storage", "bootstrap") if database.external else ():
+        yield from _seed(database)
+        for name in ("version", "storage", "bootstrap", "seed") if database.external else ():
             key = f"databases.{database.engine}.{name}"
             if key in config.marks:
                 message = f"`{key}` is for a database that is deployed, but this one is external"
                 yield Finding(key, message, f"remove it, or remove `databases.{database.engine}.external`")
+
+
+def _seed(database: model.Database) -> Iterator[Finding]:
+    seed, key = database.seed, f"databases.{database.engine}.seed"
+    if seed is None:
+        return
+    given = [name for name in ("file", "url", "image") if getattr(seed, name)]
+    if len(given) != 1:
+        said = " and ".join(f"`{name}`" for name in given) or "nothing"
+        yield Finding(key, f"`{key}`: found {said}, expected one of `file`, `url` and `image`", "keep one of them")
+    for name, needed in (("url", "sha256"), ("image", "path")):
+        if bool(getattr(seed, name)) != bool(getattr(seed, needed)):
+            there, lacking = (name, needed) if getattr(seed, name) else (needed, name)
+            yield Finding(f"{key}.{there}", f"`{key}.{there}` needs `{lacking}` beside it", f"add `{lacking}`")
+    parts = posixpath.normpath(seed.file).split("/")
+    if seed.file and parts[0] in (".", "..", ".git"):
+        message = f"`{key}`: {problems.quote(seed.file)} is no file of the repository"
+        yield Finding(key, message, "give a relative path inside it")
+    if database.bootstrap:
+        message = f"`{key}` and `bootstrap` can't both be what an empty database begins with"
+        yield Finding(key, message, "put into the dump what `bootstrap` makes, and remove that")
 
 
 def check_platform(platform: model.Platform, found: problems.Problems, marks: dict[str, problems.Mark]) -> None:

@@ -75,7 +75,8 @@ _ELSEWHERE = {
     "sleep": "not supported yet",
     "skip": "not supported yet",
     "external": "`databases.postgresql.external` names the Secret of a database that is there already",
-    "seed": "not supported yet; `bootstrap` runs SQL on the empty database",
+    "seed": "`databases.postgresql.seed` loads a dump into the empty database",
+    "fixtures": "`databases.postgresql.seed` loads a dump into the empty database",
 }
 
 

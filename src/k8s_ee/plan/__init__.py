@@ -13,6 +13,7 @@ from k8s_ee.plan.engines import ENGINES, Engine, database
 from k8s_ee.plan.isolation import fence, namespace
 from k8s_ee.plan.keeping import check as check_data
 from k8s_ee.plan.quota import beside, holding, widened
+from k8s_ee.plan.seeding import carrier
 
 __all__ = [
     "APP",
@@ -24,6 +25,7 @@ __all__ = [
     "Manifest",
     "app",
     "beside",
+    "carrier",
     "check_data",
     "database",
     "fence",

@@ -57,7 +57,7 @@ def not_growing(
     key, size = f"databases.{wanted.engine}.storage", _text(claim)
     message = f"`{key}` is {wanted.storage}, but the volume has {size}, and its StorageClass can't make volumes larger"
     found = problems.Problems(config.path)
-    rules.add([rules.Finding(key, message, f"write {size}, {_new(target)}")], config, found)
+    rules.add([rules.Finding(key, message, f"write {size}, {_new(wanted, target)}")], config, found)
     return found.error()
 
 
@@ -72,7 +72,7 @@ def _sizes(
     key = f"databases.{wanted.engine}"
     if claim and quantities.parse(wanted.storage) < _asked(claim):
         message = f"`{key}.storage` is {wanted.storage}, but the volume has {_text(claim)}, and volumes don't shrink"
-        yield rules.Finding(f"{key}.storage", message, f"write {_text(claim)}, {_new(target)}")
+        yield rules.Finding(f"{key}.storage", message, f"write {_text(claim)}, {_new(wanted, target)}")
 
 
 def _versions(
@@ -85,7 +85,7 @@ def _versions(
         series = ".".join(before.split(".")[: engine.series])
         given = f"is {asked}" if wanted.version else f"is not given, which means {asked}"
         message = f"`{key}` {given}, but the data is of version {before}, which others can't read"
-        yield rules.Finding(key, message, f"write {series}, {_new(target)}")
+        yield rules.Finding(key, message, f"write {series}, {_new(wanted, target)}")
 
 
 def _data_version(wanted: model.Database, claim: Manifest | None, running: Manifest | None) -> str:
@@ -101,8 +101,12 @@ def _has_answered(running: Manifest) -> bool:
     return running["spec"].get("replicas") == 0 or (bool(status.get("readyReplicas")) and is_current)
 
 
-def _new(target: environment.Environment) -> str:
-    return f"or destroy the environment with its data (k8s-ee cleanup --pr {target.number}) and deploy again"
+def _new(wanted: model.Database, target: environment.Environment) -> str:
+    """Both ways out, for who needs what is in there and for who does not."""
+    return (
+        f"or begin with an empty one: k8s-ee reset-db {wanted.engine} (with k8s-ee backup before and k8s-ee restore "
+        f"after it, the data stays); or destroy the environment (k8s-ee cleanup --pr {target.number}) and deploy again"
+    )
 
 
 def _text(claim: Manifest) -> str:

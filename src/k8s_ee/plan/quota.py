@@ -36,7 +36,9 @@ def shares(config: model.Config) -> tuple[Share, ...]:
     app = Share("app", MAX_PODS_PER_REPLICA * config.app.replicas + SURGE, pod)
     migrations = (Share("migrate", MIGRATIONS, pod),) if config.app.migrate else ()
     databases = (Share(one.engine, 1, engines.ENGINES[one.engine].resources) for one in config.deployed)
-    return (app, *migrations, *databases)
+    images = sum(bool(one.seed and one.seed.image) for one in config.deployed)
+    seeds = (Share("seed", images, engines.WAITING),) if images else ()
+    return (app, *migrations, *databases, *seeds)
 
 
 def _with_waiting(app: model.Resources) -> model.Resources:

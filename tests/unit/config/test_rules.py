@@ -131,7 +131,7 @@ def test_a_dockerfile_is_not_blamed_for_its_context() -> None:
     assert len(reading.problems("projectId: a\nimage: {context: ../x, dockerfile: /etc/passwd}")) == 2
 
 
-@pytest.mark.parametrize(("name", "value"), [("storage", "2Gi"), ("bootstrap", "select 1")])
+@pytest.mark.parametrize(("name", "value"), [("storage", "2Gi"), ("bootstrap", "select 1"), ("seed", "a.sql")])
 def test_what_only_a_deployed_database_has_is_refused_for_an_external_one(name: str, value: str) -> None:
     text = f"projectId: a\ndatabases:\n  postgresql:\n    external: {{secretName: orders}}\n    {name}: {value}\n"
     found = reading.problem(text)
@@ -160,3 +160,38 @@ def test_a_command_in_one_word_is_the_name_of_no_program(name: str) -> None:
 def test_an_external_database_has_no_version_of_ours() -> None:
     found = reading.app('databases: {redis: {external: {secretName: c}, version: "8"}}')
     assert "`databases.redis.version` is for a database that is deployed" in found.message
+
+
+@pytest.mark.parametrize(
+    ("seed", "message"),
+    [
+        ("../seed.sql", "`../seed.sql` is no file of the repository"),
+        ("a/../../seed.sql", "is no file of the repository"),
+        (".git/config", "is no file of the repository"),
+        (".", "is no file of the repository"),
+        ("/etc/passwd", "expected the path of a file in the repository"),
+        ("{}", "found nothing, expected one of `file`, `url` and `image`"),
+        ("{file: a, image: b, path: /c}", "found `file` and `image`, expected one"),
+        ("{url: 'https://a.example/b'}", "`databases.redis.seed.url` needs `sha256` beside it"),
+        ("{image: b}", "`databases.redis.seed.image` needs `path` beside it"),
+        ("{file: a, path: /b}", "`databases.redis.seed.path` needs `image` beside it"),
+        ("{url: 'http://a.example/b', sha256: x}", "an address that begins with https://"),
+        ("{url: 'https://me:password@a.example/b', sha256: x}", "without a login"),
+    ],
+)
+def test_a_seed_that_is_none_is_refused_at_its_line(seed: str, message: str) -> None:
+    found = reading.problems(f"projectId: a\ndatabases:\n  redis:\n    seed: {seed}\n")
+    assert {one.line for one in found} == {4}
+    assert any(message in one.message for one in found), found
+
+
+def test_a_seed_and_a_bootstrap_do_not_fill_the_same_database() -> None:
+    found = reading.problem("projectId: a\ndatabases:\n  mariadb:\n    bootstrap: SELECT 1;\n    seed: a.sql\n")
+    assert (found.line, "can't both be what an empty database begins with" in found.message) == (5, True)
+
+
+def test_a_seed_in_an_image_comes_from_a_registry_of_the_platform() -> None:
+    text = "projectId: a\ndatabases:\n  redis:\n    seed: {{image: {}/seed, path: /a}}\n"
+    found = reading.problem(text.format("docker.io/acme"), reading.PLATFORM)
+    assert (found.line, "in no registry the platform allows" in found.message) == (4, True)
+    assert reading.load(text.format("registry.example.com/acme"), reading.PLATFORM)
