@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import pathlib
 from collections.abc import Iterator
 from typing import Any
 
