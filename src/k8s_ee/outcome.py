@@ -27,6 +27,8 @@ State = Literal[
     "expiring",
     "lapsing",
     "swept",
+    "backed-up",
+    "restored",
 ]
 
 

@@ -140,6 +140,8 @@ def _title(result: outcome.Outcome, known: Facts) -> str:
         "planned": f"📝 Plan for {name}: nothing was changed",
         "built": "✅ The image is built",
         "listed": f"Preview {name}",
+        "backed-up": f"💾 The databases of {name} are backed up",
+        "restored": f"💾 The databases of {name} are restored",
         "swept": "🧹 The janitor looked after all environments",
     }
     return titles[result.state]
