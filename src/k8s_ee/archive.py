@@ -100,9 +100,10 @@ class Dump:
 
 
 def write(path: pathlib.Path, manifest: Manifest, folder: pathlib.Path) -> None:
-    """Of the dumps in the folder, which are moved into it. On the disk when this returns."""
+    """Of the dumps in the folder, which are moved into it. For its owner only, and on the disk when this returns."""
     text = json.dumps(_document(manifest), indent=2).encode()
-    with path.open("xb") as file:
+    private = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(private, "wb") as file:
         with tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
             _add(tar, _MANIFEST, io.BytesIO(text), len(text))
             for one in manifest.entries:

@@ -89,6 +89,8 @@ class Storage:
             yield self._connected()
         except minio.error.S3Error as error:
             raise _error(error.code, error.message or "", place) from None
+        except ValueError as error:  # as for a name that no bucket can have
+            raise errors.InputError(f"{place} can't be asked for: {error}", hint=_CREDENTIALS) from None
         except (urllib3.exceptions.HTTPError, minio.error.MinioException) as error:
             raise errors.StorageUnavailable(
                 f"{place} can't be reached: {type(error).__name__}", hint="run the same command again; " + _CREDENTIALS

@@ -79,6 +79,10 @@ def test_what_was_put_in_comes_out(path: pathlib.Path) -> None:
     assert manifest.entry("mariadb") is None
 
 
+def test_only_its_owner_may_read_it(path: pathlib.Path) -> None:
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
 def test_tar_and_gunzip_open_it(path: pathlib.Path) -> None:
     with tarfile.open(path) as tar:
         assert tar.getnames() == ["manifest.json", *(f"{engine}.dump.gz" for engine in CONTENT)]

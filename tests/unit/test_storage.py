@@ -51,3 +51,9 @@ def test_who_asks_is_read_as_other_tools_do_and_never_shown() -> None:
 def test_what_can_not_be_asked_is_said_before_anything_is(access: settings.S3, said: str) -> None:
     with pytest.raises(errors.InputError, match=said):
         storage.Storage(access).holds(storage.Bucket("bucket", "key"))
+
+
+def test_a_name_that_no_bucket_can_have_is_no_bug_of_ours() -> None:
+    access = settings.S3(key="k", secret="s", endpoint="http://127.0.0.1:1")
+    with pytest.raises(errors.InputError, match="can't be asked for"):
+        storage.Storage(access).holds(storage.Bucket("A", "key"))

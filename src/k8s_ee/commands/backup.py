@@ -14,7 +14,7 @@ from k8s_ee import archive, environment, errors, outcome, plan, storage
 from k8s_ee.cluster import sleeping
 from k8s_ee.commands import contents, inspect, keeping, session
 
-_AGAIN = "there is no archive of that name, and the databases are as they were: run the same command again"
+_AGAIN = "an archive is whole or not there, and the databases are as they were: run the same command again"
 
 
 def backup(ctx: session.Session, *, engines: Collection[str], to: str, project: str = "") -> outcome.Outcome:
@@ -31,10 +31,16 @@ def backup(ctx: session.Session, *, engines: Collection[str], to: str, project: 
     try:
         made = write(ctx, observed, there, place)
     except (errors.InputError, errors.NotReady, errors.Unavailable, errors.Interrupted) as error:
-        error.hint = f"{error.hint}; {_AGAIN}" if error.hint else _AGAIN
+        advise(error, _AGAIN)
         raise
     ctx.notes += [_line(one) for one in made.entries]
     return ctx.result("backup", "backed-up", outputs=ctx.outputs)
+
+
+def advise(error: errors.K8sEEError, advice: str) -> None:
+    """Beside its own hint; that of an interruption is about deploys."""
+    own = "" if isinstance(error, errors.Interrupted) else error.hint
+    error.hint = f"{own}; {advice}" if own else advice
 
 
 def only(ctx: session.Session, project: str) -> environment.Observed:

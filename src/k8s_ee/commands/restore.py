@@ -121,7 +121,7 @@ def _load(
     except (errors.NotReady, errors.Unavailable, errors.Interrupted) as error:
         unsure = ", ".join(one for one in entries if _done(one) not in ctx.notes)
         advice = f"what is in {unsure} now is not known; the archive is untouched: run it again with --replace"
-        error.hint = f"{error.hint}; {advice}" if error.hint else advice
+        backup.advise(error, advice)
         raise
 
 
