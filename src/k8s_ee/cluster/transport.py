@@ -21,6 +21,8 @@ from k8s_ee.cluster.messages import Answer, Request
 if TYPE_CHECKING:
     import websocket
 
+    Socket = websocket.WebSocket  # a class with a method of the module's name can't say it
+
 _CONNECT_SECONDS = 5.0
 _READ_SECONDS = 30.0
 _ATTEMPTS = 5
@@ -81,7 +83,7 @@ class Transport:
         finally:
             response.close()
 
-    def websocket(self, request: Request, *, query: Sequence[tuple[str, str]], protocol: str) -> websocket.WebSocket:
+    def websocket(self, request: Request, *, query: Sequence[tuple[str, str]], protocol: str) -> Socket:
         """An open one. `query` may name a key twice. Raises as `send`."""
         import websocket
 
@@ -99,9 +101,7 @@ class Transport:
                 time.sleep(_pause(attempt, None))
         raise AssertionError("the last attempt returns or raises")
 
-    def _upgrade(
-        self, request: Request, query: Sequence[tuple[str, str]], protocol: str, *, fresh: bool
-    ) -> websocket.WebSocket:
+    def _upgrade(self, request: Request, query: Sequence[tuple[str, str]], protocol: str, *, fresh: bool) -> Socket:
         import websocket
 
         access, authorization = self._access, self._access.authorization(fresh)
