@@ -211,6 +211,29 @@ def reset_db(ctx: session.Session, engines: tuple[str, ...]) -> outcome.Outcome:
     return commands.reset_db(ctx, engines=engines)
 
 
+@command("backup", options.FACTS, options.CLUSTER, options.PROJECT, options.S3)
+@click.argument("engines", nargs=-1)
+@options.option(
+    "--to", default=".", show_default=True, help="A file that is not there yet, a folder, or s3://BUCKET/KEY"
+)
+def backup(ctx: session.Session, **given: Any) -> outcome.Outcome:
+    """Write databases (ENGINES, else all that are deployed) into one archive that `restore` takes."""
+    from k8s_ee.commands import backup as commands
+
+    return commands.backup(ctx, **given)
+
+
+@command("restore", options.FACTS, options.CLUSTER, options.PROJECT, options.S3)
+@click.argument("source")
+@click.argument("engines", nargs=-1)
+@click.option("--replace", is_flag=True, help="Delete what is in these databases first.")
+def restore(ctx: session.Session, **given: Any) -> outcome.Outcome:
+    """Load databases (ENGINES, else all) of an archive, SOURCE (a file or s3://BUCKET/KEY), which `backup` wrote."""
+    from k8s_ee.commands import restore as commands
+
+    return commands.restore(ctx, **given)
+
+
 @command(
     "janitor",
     (options.option("--repository", help="Only environments of OWNER/NAME."),),

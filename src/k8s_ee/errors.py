@@ -9,6 +9,7 @@
     ├── Unavailable           5  cluster, GitHub or a tool can't be reached, or their answer can't be trusted
     │   ├── ClusterUnavailable
     │   ├── GitHubUnavailable
+    │   ├── StorageUnavailable
     │   └── ToolMissing
     └── Interrupted     130/143  SIGINT or SIGTERM
 
@@ -89,6 +90,10 @@ class ClusterUnavailable(Unavailable):
 
 
 class GitHubUnavailable(Unavailable):
+    pass
+
+
+class StorageUnavailable(Unavailable):
     pass
 
 

@@ -99,6 +99,7 @@ OUTPUT = (
     option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True, help="On stdout."),
     option("--debug", is_flag=True, help="Show the traceback of an error."),
 )
+S3 = (option("--s3-endpoint", help="Of a storage that is not Amazon's, as in https://s3.example.com"),)
 PROJECT = (option("--project", default="", help="Only this project's environment. [default: all of the pull request]"),)
 IMAGE = (option("--image", required=True, help="What to run: REGISTRY/NAME@sha256:…"),)
 
@@ -137,7 +138,8 @@ def with_example(text: str, name: str) -> str:
     return f"{text}\n\n\b\nExample:\n  {examples.EXAMPLES[name]}"
 
 
-_SETTINGS = ("pr", "repository", "repository_id", "owner_id", "head_sha", "branch", "kubeconfig", "context")
+_FACTS = ("pr", "repository", "repository_id", "owner_id", "head_sha", "branch")
+_SETTINGS = (*_FACTS, "kubeconfig", "context", "s3_endpoint")
 
 
 def _session(given: dict[str, Any], *, commands_to: TextIO) -> tuple[session.Session, dict[str, Any]]:

@@ -28,6 +28,8 @@ State = Literal[
     "expiring",
     "lapsing",
     "swept",
+    "backed-up",
+    "restored",
 ]
 
 

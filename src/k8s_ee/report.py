@@ -141,6 +141,8 @@ def _title(result: outcome.Outcome, known: Facts) -> str:
         "built": "✅ The image is built",
         "rotated": f"🔑 Preview {name} has new passwords",
         "listed": f"Preview {name}",
+        "backed-up": f"💾 The databases of {name} are backed up",
+        "restored": f"💾 The databases of {name} are restored",
         "swept": "🧹 The janitor looked after all environments",
     }
     return titles[result.state]

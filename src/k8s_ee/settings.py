@@ -38,6 +38,17 @@ class App:
 
 
 @dataclasses.dataclass(frozen=True)
+class S3:
+    """Who asks which storage, as AWS's own tools read it. Empty endpoint = Amazon's; empty key = nobody said."""
+
+    endpoint: str = ""
+    region: str = ""
+    key: str = ""
+    secret: str = dataclasses.field(default="", repr=False)
+    token: str = dataclasses.field(default="", repr=False)
+
+
+@dataclasses.dataclass(frozen=True)
 class Settings:
     """Empty strings and 0 = not known. `pull` is the pull request as the event's payload has it.
 
@@ -68,6 +79,7 @@ class Settings:
     token: str = dataclasses.field(default="", repr=False)
     app: App | None = None
     connection: Connection = Connection()
+    s3: S3 = S3()
     inputs: Mapping[str, str] = dataclasses.field(default_factory=dict, repr=False)
 
     @property
@@ -77,7 +89,8 @@ class Settings:
     @property
     def secrets(self) -> tuple[str, ...]:
         """What no report may show."""
-        return tuple(one for one in (self.token, self.app.key if self.app else "") if one)
+        known = (self.token, self.app.key if self.app else "", self.s3.secret, self.s3.token)
+        return tuple(one for one in known if one)
 
     @property
     def run_url(self) -> str:
@@ -112,6 +125,7 @@ class Settings:
             token=given.get("GITHUB_TOKEN") or given.get("GH_TOKEN") or "",
             app=_app(given),
             connection=_connection(given),
+            s3=_s3(given),
             inputs=_inputs(given),
             **_subject(given, payload=payload, pull=pull, trusted=is_actions),
         )
@@ -224,6 +238,17 @@ def _connection(given: Mapping[str, str]) -> Connection:
     context = given.get("K8S_EE_CONTEXT")
     inside = "KUBERNETES_SERVICE_HOST" in given and not kubeconfig and not context
     return Connection(kubeconfig=kubeconfig, context=context, in_cluster=inside)
+
+
+def _s3(given: Mapping[str, str]) -> S3:
+    endpoints = (given.get(name) for name in ("K8S_EE_S3_ENDPOINT", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"))
+    return S3(
+        endpoint=next(filter(None, endpoints), ""),
+        region=given.get("AWS_REGION") or given.get("AWS_DEFAULT_REGION") or "",
+        key=given.get("AWS_ACCESS_KEY_ID", ""),
+        secret=given.get("AWS_SECRET_ACCESS_KEY", ""),
+        token=given.get("AWS_SESSION_TOKEN", ""),
+    )
 
 
 def _app(given: Mapping[str, str]) -> App | None:

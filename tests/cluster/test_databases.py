@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import pathlib
@@ -13,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from k8s_ee_sandbox import platform
-from tests import conftest, world
+from tests import conftest, processes, world
 from tests.cluster import cli, stores
 from tests.cluster.stores import databases as databases  # noqa: PLC0414 - the fixture
 from tests.cluster.stores import image as image  # noqa: PLC0414 - the fixture
@@ -53,21 +52,9 @@ def test_the_app_starts_after_each_database_and_every_row_outlives_the_pods(read
     stores.assert_kept(ready)
 
 
-def kill_like_the_oom_killer(pod_uid: str) -> None:
-    """The first process of the pod's only container, from outside: nothing is asked, nothing can be finished."""
-    for folder in pathlib.Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            mine = pod_uid in (folder / "cgroup").read_text().replace("_", "-")
-            inside = next(line for line in (folder / "status").read_text().splitlines() if line.startswith("NSpid"))
-            if mine and inside.split()[-1] == "1" and (folder / "comm").read_text().strip() != "pause":
-                os.kill(int(folder.name), signal.SIGKILL)
-                return
-    raise AssertionError(f"no process of pod {pod_uid}")
-
-
 def test_killed_as_when_memory_runs_out_every_row_is_there(ready: cli.Preview) -> None:
     for name, uid in stores.uids(ready).items():
-        kill_like_the_oom_killer(uid)
+        os.kill(processes.first_of(uid), signal.SIGKILL)  # nothing is asked, nothing can be finished
         ready.kubectl("wait", f"pod/{name}", "--for=jsonpath={.status.containerStatuses[0].restartCount}=1")
         ready.kubectl("wait", f"pod/{name}", "--for=condition=Ready", "--timeout=60s")
     stores.assert_kept(ready)

@@ -81,7 +81,7 @@ def test_nobody_gets_in_by_a_wrong_password_or_as_somebody_else(shop: cli.Previe
             found.find_one()
 
 
-def test_what_was_dumped_can_be_loaded_after_a_wipe_and_not_before(shop: cli.Preview) -> None:
+def test_what_was_dumped_can_be_loaded_after_a_wipe_and_not_before(shop: cli.Preview, tmp_path: pathlib.Path) -> None:
     def run(command: str) -> str:
         return shop.kubectl("exec", "mongodb-0", "--", "sh", "-c", f"cd /etc/k8s-ee/scripts; {command}", check=False)
 
@@ -91,8 +91,13 @@ def test_what_was_dumped_can_be_loaded_after_a_wipe_and_not_before(shop: cli.Pre
     with notes(shop) as wiped:
         assert wiped.count_documents({}) == 0
     assert run("sh ./load.sh </tmp/dump && echo done") == "done\n"
+    path = str(tmp_path / "backup.tar")
+    assert [shop.run(*asked).code for asked in (("backup", "--to", path), ("restore", path))] == [0, 3]
+    with notes(shop) as changed:
+        changed.insert_one({"body": "after it was saved"})
+    assert shop.run("restore", path, "--replace").code == 0
     with notes(shop) as loaded:
-        assert loaded.find_one()["body"] == "hello"
+        assert [note["body"] for note in loaded.find()] == ["hello"]
 
 
 def test_there_are_transactions_because_it_is_a_replica_set(shop: cli.Preview) -> None:

@@ -12,7 +12,7 @@ say() { echo "k8s-ee: $*" >&2; }
 fail() { say "$*"; exit 1; }
 
 check_versions() {
-    whole=$(mariadbd --no-defaults --version | sed 's/^.*Ver \([0-9.]*\).*/\1/')
+    whole=$(sh "${0%/*}/version.sh")
     have=${whole%.*}
     if [ -s "$data/mariadb_upgrade_info" ]; then
         present=$(cat "$data/mariadb_upgrade_info")

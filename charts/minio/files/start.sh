@@ -11,7 +11,7 @@ fail() { echo "k8s-ee: $*" >&2; exit 1; }
 random() { head -c 32 /dev/urandom | sha256sum | cut -c 1-40; }
 
 check_version() {
-    have=$(versitygw --version | sed -n 's/^Version *: *v*//p')
+    have=$(sh "${0%/*}/version.sh")
     [ -z "${WANTED_VERSION:-}" ] || [ "${WANTED_VERSION%%.*}" = "${have%%.*}" ] ||
         fail "version $WANTED_VERSION of the object storage is asked for, but the image has $have"
 }

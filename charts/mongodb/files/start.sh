@@ -15,7 +15,7 @@ fail() { say "$*"; exit 1; }
 series() { printf %s "$1" | cut -d. -f1,2; }
 
 check_versions() {
-    have=$(mongod --version | sed -n 's/^db version v//p')
+    have=$(sh "${0%/*}/version.sh")
     if [ -s "$data/k8s-ee-version" ]; then
         written=$(cat "$data/k8s-ee-version")
         [ "$(series "$written")" = "$(series "$have")" ] || fail "the volume holds a database of MongoDB $written," \

@@ -13,7 +13,8 @@ say() { echo "k8s-ee: $*" >&2; }
 fail() { say "$*"; exit 1; }
 
 check_versions() {
-    have=$(postgres --version | sed 's/^[^0-9]*\([0-9]*\).*/\1/')
+    have=$(sh "${0%/*}/version.sh")
+    have=${have%%.*}
     if [ -s "$PGDATA/PG_VERSION" ]; then
         data=$(cat "$PGDATA/PG_VERSION")
         [ "$data" = "$have" ] || fail "the volume holds a database of PostgreSQL $data, which PostgreSQL $have can't" \

@@ -12,7 +12,7 @@ server=$(command -v valkey-server || command -v redis-server)
 fail() { echo "k8s-ee: $*" >&2; exit 1; }
 
 check_versions() {
-    whole=$("$server" --version | sed 's/^.* v=\([0-9.]*\).*/\1/')
+    whole=$(sh "${0%/*}/version.sh")
     have=${whole%%.*}
     if [ -s "$data/version" ]; then
         present=$(cat "$data/version")

@@ -26,6 +26,7 @@ _CLOSING = bytes([255, _STDIN])
 _CHUNK = 64 * 1024
 _KEPT = 8 * 1024
 _SILENCE_SECONDS = 20.0
+_LOOK_SECONDS = 1.0
 _BROKEN = "run the same command again: whether this one had finished can't be known"
 
 
@@ -45,12 +46,13 @@ def run(
     stdin: Iterable[bytes] = (),
     stdout: Callable[[bytes], object] = lambda _chunk: None,
     deadline: float,
+    given_up: Callable[[], bool] = lambda: False,
 ) -> Ended:
     """In the pod's first container, and it must read `stdin` to its end: the API server tells nothing before that.
-    `deadline` is on the monotonic clock.
+    `deadline` is on the monotonic clock; `given_up` is looked at all the time.
 
-    Raises what `Transport.channel` raises, ClusterUnavailable when the connection breaks or the time is over (the
-    command may go on then), and whatever `stdin` and `stdout` raise.
+    Raises what `Transport.channel` raises, ClusterUnavailable when the connection breaks, the time is over or it was
+    given up (the command may go on then), and whatever `stdin` and `stdout` raise.
     """
     query = [("stdin", "true"), ("stdout", "true"), ("stderr", "true"), *(("command", part) for part in command)]
     path = kinds.kind("Pod").path(pod, namespace=namespace, subresource="exec")
@@ -58,7 +60,7 @@ def run(
         sending = _Sending(socket, stdin)
         sending.start()
         try:
-            return _receive(socket, stdout, sending, deadline=deadline, pod=pod)
+            return _receive(socket, stdout, sending, deadline=deadline, given_up=given_up, pod=pod)
         except (websocket.WebSocketException, OSError) as error:
             if sending.failure:
                 raise sending.failure from None
@@ -95,18 +97,23 @@ def _receive(
     sending: _Sending,
     *,
     deadline: float,
+    given_up: Callable[[], bool],
     pod: str,
 ) -> Ended:
-    said = b""
+    said, asked_at = b"", time.monotonic()
     while True:
         left = deadline - time.monotonic()
+        if given_up():
+            raise errors.ClusterUnavailable(f"a command in pod {pod} was given up", hint=_BROKEN)
         if left <= 0:
             raise errors.ClusterUnavailable(f"a command in pod {pod} did not end in time", hint=_BROKEN)
-        socket.settimeout(min(left, _SILENCE_SECONDS))
+        socket.settimeout(min(left, _LOOK_SECONDS))
         try:
             kind, frame = socket.recv_data()
         except websocket.WebSocketTimeoutException:
-            socket.ping()  # What lies between closes connections on which nothing is said.
+            if time.monotonic() - asked_at > _SILENCE_SECONDS:
+                socket.ping()  # What lies between closes connections on which nothing is said.
+                asked_at = time.monotonic()
             continue
         if sending.failure:
             raise sending.failure

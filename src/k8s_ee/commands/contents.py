@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
-from typing import BinaryIO
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import BinaryIO, TypeVar
 
 from k8s_ee import errors, plan
-from k8s_ee.cluster import remote
+from k8s_ee.cluster import pool, remote
 from k8s_ee.commands import session
+
+T = TypeVar("T")
 
 _CHUNK = 1 << 20
 _NOT_EMPTY = 3
@@ -18,19 +20,30 @@ _SCRIPTS = "/etc/k8s-ee/scripts"
 _LOAD = f"""
 set -eu
 umask 077
-file=$VOLUME/.k8s-ee-load
+rm -f "$VOLUME"/.k8s-ee-load.*
+file=$(mktemp "$VOLUME/.k8s-ee-load.XXXXXX")
 trap 'rm -f "$file"' EXIT
 cat > "$file" || {{ cat > /dev/null; echo "k8s-ee: no room for the dump beside the data" >&2; exit 1; }}
 [ "$(wc -c < "$file")" -eq "$1" ] || {{ echo "k8s-ee: the dump arrived cut off" >&2; exit 1; }}
-sh {_SCRIPTS}/load.sh < "$file"
+exec 3< "$file"
+rm "$file"
+[ "$2" = keep ] || sh {_SCRIPTS}/wipe.sh
+sh {_SCRIPTS}/load.sh <&3
 """
+
+
+def side_by_side(ctx: session.Session, work: Sequence[Callable[[], T]]) -> list[T]:
+    """As `pool.side_by_side`. Interrupted, nothing goes on behind it for long."""
+    try:
+        return pool.side_by_side(work)
+    except errors.Interrupted:
+        ctx.interrupted.set()
+        raise
 
 
 def dump(ctx: session.Session, namespace: str, engine: plan.Engine, sink: Callable[[bytes], object]) -> None:
     """The app's data in the engine's own format, to `sink` as it comes. Raises NotReady with what the engine said."""
-    ended = remote.run(
-        ctx.cluster, namespace, engine.pod, "sh", f"{_SCRIPTS}/dump.sh", stdout=sink, deadline=ctx.deadline
-    )
+    ended = _run(ctx, namespace, engine, f"sh {_SCRIPTS}/dump.sh", stdout=sink)
     _check(ctx, engine, ended, "can't be dumped")
 
 
@@ -39,11 +52,43 @@ def load(ctx: session.Session, namespace: str, engine: plan.Engine, file: Binary
     start = file.tell()
     size = file.seek(0, os.SEEK_END) - start
     file.seek(start)
-    ended = _run(ctx, namespace, engine, _LOAD, str(size), stdin=_chunks(file))
+    return pour(ctx, namespace, engine, chunks(file), size=size)
+
+
+def pour(
+    ctx: session.Session,
+    namespace: str,
+    engine: plan.Engine,
+    stdin: Iterable[bytes],
+    *,
+    size: int,
+    replace: bool = False,
+) -> bool:
+    """As `load`, of `size` bytes. `replace` deletes what is there, after all of the dump has arrived."""
+    what = "replace" if replace else "keep"
+    ended = _run(ctx, namespace, engine, _LOAD, str(size), what, stdin=stdin)
     if ended.code == _NOT_EMPTY:
         return False
     _check(ctx, engine, ended, "can't load what it was given")
     return True
+
+
+def chunks(file: BinaryIO) -> Iterator[bytes]:
+    while chunk := file.read(_CHUNK):
+        yield chunk
+
+
+def is_empty(ctx: session.Session, namespace: str, engine: plan.Engine) -> bool:
+    """Asks to load nothing: whether that can be loaded does not matter. Raises as `remote.run`."""
+    return _run(ctx, namespace, engine, f"sh {_SCRIPTS}/load.sh").code != _NOT_EMPTY
+
+
+def version(ctx: session.Session, namespace: str, engine: plan.Engine) -> str:
+    """Of the server, as `17.6`. Raises NotReady with what the engine said."""
+    said: list[bytes] = []
+    ended = _run(ctx, namespace, engine, f"sh {_SCRIPTS}/version.sh", stdout=said.append)
+    _check(ctx, engine, ended, "does not say its version")
+    return b"".join(said)[:80].decode(errors="replace").strip()
 
 
 def wipe(ctx: session.Session, namespace: str, engine: plan.Engine) -> None:
@@ -82,14 +127,18 @@ def _run(
     script: str,
     *arguments: str,
     stdin: Iterable[bytes] = (),
+    stdout: Callable[[bytes], object] = lambda _chunk: None,
 ) -> remote.Ended:
-    command = ("sh", "-c", script, "sh", *arguments)
-    return remote.run(ctx.cluster, namespace, engine.pod, *command, stdin=stdin, deadline=ctx.deadline)
-
-
-def _chunks(file: BinaryIO) -> Iterator[bytes]:
-    while chunk := file.read(_CHUNK):
-        yield chunk
+    return remote.run(
+        ctx.cluster,
+        namespace,
+        engine.pod,
+        *("sh", "-c", script, "sh", *arguments),
+        stdin=stdin,
+        stdout=stdout,
+        deadline=ctx.deadline,
+        given_up=ctx.interrupted.is_set,
+    )
 
 
 def _check(ctx: session.Session, engine: plan.Engine, ended: remote.Ended, failed: str) -> None:

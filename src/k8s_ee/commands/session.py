@@ -7,6 +7,7 @@ import dataclasses
 import datetime
 import functools
 import pathlib
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -57,6 +58,8 @@ class Session:
     fresh: bool = False
     waited: float = 0.0
     """Seconds in line for a place, which nobody could have used otherwise."""
+    interrupted: threading.Event = dataclasses.field(default_factory=threading.Event)
+    """What goes on in other threads is to be given up."""
     _started: float = dataclasses.field(default_factory=time.monotonic)
 
     @functools.cached_property

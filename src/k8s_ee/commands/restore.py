@@ -1,0 +1,163 @@
+"""restore: databases of an archive into an environment of the same or another pull request."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import pathlib
+import re
+import tempfile
+from collections.abc import Collection, Iterator, Mapping
+from typing import BinaryIO, cast
+
+from k8s_ee import archive, environment, errors, outcome, plan, storage
+from k8s_ee.cluster import kinds, messages, waiting
+from k8s_ee.commands import backup, contents, inspect, session
+
+_RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
+
+
+def restore(
+    ctx: session.Session, *, source: str, engines: Collection[str], replace: bool, project: str = ""
+) -> outcome.Outcome:
+    """The whole archive is checked before anything is touched. Raises InputError for one that can't be used, Refused
+    for databases that are not empty (unless `replace`), too old, or of another repository; NotReady for what a
+    database said."""
+    observed = backup.only(ctx, project)
+    with _fetched(ctx, source) as path:
+        with ctx.phase("verify"):
+            manifest = archive.verify(path, name=source)
+            entries = _wanted(manifest, engines, source=source)
+            backup.deployed(ctx, observed, list(entries))
+            _same_repository(manifest, observed, source=source)
+        ctx.outputs |= {"archive": source, "databases": " ".join(entries)}
+        if ctx.options.dry_run:
+            ctx.notes += [f"{one.engine}: {one.size:,} bytes from version {one.version}" for one in entries.values()]
+            return ctx.result("restore", "planned", outputs=ctx.outputs)
+        inspect.hide_credentials(ctx, observed.namespace)
+        _may_be_loaded(ctx, observed.namespace, entries, replace=replace)
+        with ctx.phase("load"):
+            _load(ctx, observed.namespace, path, entries, replace=replace)
+    with ctx.phase("restart"):
+        _restart(ctx, observed.namespace)
+    return ctx.result("restore", "restored", outputs=ctx.outputs)
+
+
+@contextlib.contextmanager
+def _fetched(ctx: session.Session, source: str) -> Iterator[pathlib.Path]:
+    place = storage.parse(source)
+    if isinstance(place, pathlib.Path):
+        yield place
+        return
+    with tempfile.NamedTemporaryFile(prefix="k8s-ee-restore-") as file:
+        with ctx.phase("fetch"):
+            storage.Storage(ctx.settings.s3).get(place, cast(BinaryIO, file))
+            file.flush()
+        yield pathlib.Path(file.name)
+
+
+def _wanted(manifest: archive.Manifest, engines: Collection[str], *, source: str) -> dict[str, archive.Entry]:
+    unknown = [one.engine for one in manifest.entries if one.engine not in plan.ENGINES]
+    if unknown:
+        raise errors.InputError(
+            f"{source} can't be restored: this k8s-ee has no database {', '.join(unknown)}", hint="take a newer one"
+        )
+    missing = sorted({*engines} - {one.engine for one in manifest.entries})
+    if missing or not manifest.entries:
+        has = ", ".join(one.engine for one in manifest.entries) or "none"
+        raise errors.InputError(
+            f"{source} has no {' and no '.join(missing) or 'database'}", hint=f"databases that it has: {has}"
+        )
+    return {one.engine: one for one in manifest.entries if not engines or one.engine in engines}
+
+
+def _same_repository(manifest: archive.Manifest, observed: environment.Observed, *, source: str) -> None:
+    if manifest.repository_id != observed.repository_id:
+        raise errors.Refused(
+            f"{source} is of {manifest.repository or 'another repository'}, and the environment is not",
+            hint="its dumps can be loaded by hand: docs/databases/backup.md",
+        )
+
+
+def _may_be_loaded(
+    ctx: session.Session, namespace: str, entries: Mapping[str, archive.Entry], *, replace: bool
+) -> None:
+    """Raises Refused for a server that is older than the dump, and for databases that are not empty."""
+    checks = [functools.partial(_obstacle, ctx, namespace, one, replace=replace) for one in entries.values()]
+    obstacles = [one for one in contents.side_by_side(ctx, checks) if one]
+    if obstacles:
+        raise errors.Refused(
+            f"nothing was restored: {'; '.join(obstacles)}",
+            hint="with --replace, what is in a database is deleted first; for another version set `version` in "
+            "k8s-ee.yaml of a new environment",
+        )
+
+
+def _obstacle(ctx: session.Session, namespace: str, entry: archive.Entry, *, replace: bool) -> str:
+    engine = plan.ENGINES[entry.engine]
+    version = contents.version(ctx, namespace, engine)
+    if _series(version, engine) < _series(entry.version, engine):
+        return f"{entry.engine} is of version {version}, older than the {entry.version} that was backed up"
+    if not replace and not contents.is_empty(ctx, namespace, engine):
+        return f"{entry.engine} has data already"
+    return ""
+
+
+def _series(version: str, engine: plan.Engine) -> tuple[int, ...]:
+    return tuple(int(one) for one in re.findall(r"\d+", version)[: engine.series])
+
+
+def _load(
+    ctx: session.Session,
+    namespace: str,
+    path: pathlib.Path,
+    entries: Mapping[str, archive.Entry],
+    *,
+    replace: bool,
+) -> None:
+    work = [functools.partial(_load_one, ctx, namespace, path, one, replace=replace) for one in entries.values()]
+    try:
+        contents.side_by_side(ctx, work)
+    except (errors.NotReady, errors.Unavailable, errors.Interrupted) as error:
+        unsure = ", ".join(one for one in entries if _done(one) not in ctx.notes)
+        advice = f"what is in {unsure} now is not known; the archive is untouched: run it again with --replace"
+        backup.advise(error, advice)
+        raise
+
+
+def _load_one(ctx: session.Session, namespace: str, path: pathlib.Path, entry: archive.Entry, *, replace: bool) -> None:
+    engine = plan.ENGINES[entry.engine]
+    with archive.reading(path, entry) as plain:
+        dump = contents.chunks(plain)
+        if not contents.pour(ctx, namespace, engine, dump, size=entry.size, replace=replace):
+            raise errors.NotReady(f"somebody wrote to {entry.engine} meanwhile: it was not restored")
+    ctx.notes.append(_done(entry.engine))
+    ctx.say(f"{entry.engine}: {entry.size:,} bytes")
+
+
+def _done(engine: str) -> str:
+    return f"{engine} is restored"
+
+
+def _restart(ctx: session.Session, namespace: str) -> None:
+    """What it remembers of the databases is not so any more. Waits until it is ready again."""
+    if ctx.cluster.get("Deployment", plan.APP, namespace) is None:
+        return
+    marked = {"metadata": {"annotations": {_RESTARTED_AT: ctx.now().isoformat(timespec="seconds")}}}
+    ctx.cluster.write(
+        "PATCH",
+        kinds.kind("Deployment").path(plan.APP, namespace=namespace),
+        what="the app's Deployment",
+        body={"spec": {"template": marked}},
+        content_type=messages.MERGE_PATCH,
+        query={"fieldManager": environment.MANAGER},
+    )
+    waiting.ready(
+        ctx.cluster,
+        namespace,
+        [("Deployment", plan.APP)],
+        deadline=ctx.deadline,
+        progress=ctx.say,
+        redact=ctx.redactor.redact,
+    )
+    ctx.notes.append("the app is restarted")

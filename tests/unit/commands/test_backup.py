@@ -1,0 +1,105 @@
+"""What backup and restore refuse before anything is touched."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import pathlib
+
+import pytest
+
+from k8s_ee import archive, errors
+from k8s_ee.commands import backup, restore, session
+from tests.unit.commands.test_lifecycle import CREATED, World
+from tests.unit.commands.test_lifecycle import world as world  # noqa: PLC0414 - the fixture
+
+SETS = "/apis/apps/v1/namespaces/shop-pr-7/statefulsets"
+
+
+def deploy(world: World, *engines: str) -> None:
+    world.put()
+    for engine in engines:
+        labels = {"app.kubernetes.io/managed-by": "k8s-ee"}
+        template = {"spec": {"containers": [{"name": engine, "image": f"{engine}:1"}]}}
+        world.kube.put(SETS, {"metadata": {"name": engine, "labels": labels}, "spec": {"template": template}})
+
+
+def asked(world: World, *, dry_run: bool = False) -> session.Session:
+    return world.session(now=CREATED + datetime.timedelta(hours=1), dry_run=dry_run)
+
+
+def test_what_sleeps_has_to_be_woken_first_and_the_command_is_named(world: World, tmp_path: pathlib.Path) -> None:
+    world.put(asleep_since="2026-01-01T00:00:00+00:00")
+    with pytest.raises(errors.Refused, match="sleeps") as refused:
+        backup.backup(asked(world), engines=(), to=str(tmp_path))
+    assert "k8s-ee wake --pr 7 --repository-id 42" in refused.value.hint
+
+
+def test_a_database_that_is_not_there_and_an_environment_without_any_are_named(
+    world: World, tmp_path: pathlib.Path
+) -> None:
+    deploy(world, "redis", "something")
+    with pytest.raises(errors.InputError, match="has no mariadb and no nonsense") as wrong:
+        backup.backup(asked(world), engines=("nonsense", "redis", "mariadb"), to=str(tmp_path))
+    assert wrong.value.hint.endswith("deployed there: redis")
+    del world.kube.objects[(SETS, "redis")]
+    with pytest.raises(errors.InputError, match="has no database"):
+        backup.backup(asked(world), engines=(), to=str(tmp_path))
+
+
+def test_several_environments_are_too_many(world: World, tmp_path: pathlib.Path) -> None:
+    deploy(world, "redis")
+    world.put("other")
+    with pytest.raises(errors.InputError, match="several environments: ") as wrong:
+        backup.backup(asked(world), engines=(), to=str(tmp_path))
+    assert "--project" in wrong.value.hint
+
+
+def test_a_dry_run_says_what_and_where_to_and_writes_nothing(world: World, tmp_path: pathlib.Path) -> None:
+    deploy(world, "redis", "postgresql")
+    done = backup.backup(asked(world, dry_run=True), engines=(), to=str(tmp_path))
+    assert done.state == "planned"
+    assert done.outputs["databases"] == "postgresql redis"
+    assert done.outputs["archive"] == str(tmp_path / "shop-pr-7-20260101T010000Z.k8s-ee.tar")
+    assert list(tmp_path.glob("*.tar")) == []
+
+
+def test_a_folder_that_is_not_there_and_a_file_that_is_are_refused(world: World, tmp_path: pathlib.Path) -> None:
+    deploy(world, "redis")
+    with pytest.raises(errors.InputError, match="there is no folder"):
+        backup.backup(asked(world), engines=(), to=str(tmp_path / "no" / "a.tar"))
+    (tmp_path / "a.tar").write_text("mine")
+    with pytest.raises(errors.InputError, match="already"):
+        backup.backup(asked(world), engines=(), to=str(tmp_path / "a.tar"))
+
+
+def made(folder: pathlib.Path, *engines: str) -> pathlib.Path:
+    entries = []
+    for engine in engines:
+        dump = archive.Dump(folder, engine)
+        dump.close()
+        entries.append(dump.entry(version="8.1", image=""))
+    facts = {"project": "shop", "repository": "acme/shop", "repository_id": 42, "number": 6, "commit": ""}
+    manifest = archive.Manifest(**facts, at="", made_by="", entries=tuple(entries))  # type: ignore[arg-type]
+    archive.write(folder / "backup.tar", manifest, folder)
+    return folder / "backup.tar"
+
+
+def test_restore_takes_only_what_both_the_archive_and_the_environment_have(
+    world: World, tmp_path: pathlib.Path
+) -> None:
+    deploy(world, "redis")
+    source = str(made(tmp_path, "redis", "mariadb"))
+    for engines, said in (((), "shop-pr-7 has no mariadb"), (("minio",), "backup.tar has no minio")):
+        with pytest.raises(errors.InputError, match=said):
+            restore.restore(asked(world), source=source, engines=engines, replace=False)
+    done = restore.restore(asked(world, dry_run=True), source=source, engines=("redis",), replace=True)
+    assert (done.state, done.notes) == ("planned", ("redis: 0 bytes from version 8.1",))
+
+
+def test_a_database_that_this_version_does_not_know_is_named(world: World, tmp_path: pathlib.Path) -> None:
+    deploy(world, "redis")
+    source = made(tmp_path, "redis", "oracle")
+    with pytest.raises(errors.InputError, match="no database oracle"):
+        restore.restore(asked(world), source=str(source), engines=(), replace=False)
+    assert json.loads(source.read_bytes()[512:].split(b"\0")[0])["databases"].keys() == {"redis", "oracle"}
