@@ -143,7 +143,10 @@ def test_after_a_late_warning_an_hour_is_left() -> None:
     assert waiting == lifecycle.Decision("keep", "its warning was late", deadline=HARD + DAY + HOUR)
     assert kind(UNKNOWN, HARD + DAY + HOUR, **late) == "delete"
     just_before = {"warned_of": SOFT, "warned_at": SOFT - SECOND}
-    assert kind(OPEN, SOFT, **just_before) == "keep"
+    waiting = decide(OPEN, SOFT, **just_before)
+    assert waiting == lifecycle.Decision("keep", "its warning was late", deadline=SOFT - SECOND + HOUR)
+    assert kind(OPEN, SOFT - SECOND + HOUR, **just_before) == "delete"
+    assert kind(OPEN, SOFT + HOUR, warned_of=SOFT, warned_at=SOFT) == "delete"
     short = dataclasses.replace(NO_SLEEP, warn_before=60 * SECOND)
     assert kind(UNKNOWN, HARD + DAY + 59 * SECOND, short, **late) == "keep"
     assert kind(UNKNOWN, HARD + DAY + 60 * SECOND, short, **late) == "delete"
@@ -187,6 +190,7 @@ def test_two_deadlines_never_take_turns_in_being_warned_of() -> None:
     soft = {"active_at": active, "warned_of": HARD - HOUR, "warned_at": HARD - DAY}
     assert kind(OPEN, HARD - 2 * HOUR, **soft) == "keep"
     assert decide(UNKNOWN, HARD - 2 * HOUR, **soft).deadline == HARD
+    assert decide(OPEN, HARD, active_at=active).deadline == HARD
 
 
 def test_an_unknown_one_is_left_with_the_reason_however_unused() -> None:
