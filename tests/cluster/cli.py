@@ -191,12 +191,12 @@ class Preview:
         own["K8S_EE_IMAGE"] = image or self.installed.image
         return self.installed.start(self.directory, *arguments, **{**own, **self.environ, **environ})
 
-    def run(self, *arguments: str, sha: str = "", image: str = "", timeout: float = 120, **environ: str) -> Finished:
+    def run(self, *arguments: str, sha: str = "", image: str = "", timeout: float = 300, **environ: str) -> Finished:
         return self.start(*arguments, sha=sha, image=image, **environ).end(timeout=timeout)
 
     def up(self, *, sha: str = "", image: str = "", **environ: str) -> Finished:
         """Asserts that it is ready."""
-        done = self.start("up", sha=sha, image=image, **environ).end(timeout=120)
+        done = self.start("up", sha=sha, image=image, **environ).end(timeout=300)
         assert done.code == 0, done.said
         return done
 

@@ -37,6 +37,8 @@ ROWS = {
     "mongodb": ("cat >/tmp/row.js && HOME=/tmp mongosh --nodb --norc --quiet --file /tmp/row.js", _INSERT, "kept"),
 }
 ENGINES = tuple(ROWS)
+Keys = dict[str, dict[str, object]]
+"""Of `databases` in k8s-ee.yaml, by engine."""
 
 
 @pytest.fixture
@@ -45,12 +47,12 @@ def image(installed: cli.Installed) -> str:
 
 
 @pytest.fixture
-def databases() -> dict[str, object]:
-    return {engine: {"storage": "256Mi"} for engine in ENGINES}
+def databases() -> Keys:
+    return {engine: {"storage": "256Mi", "startupSeconds": 600} for engine in ENGINES}
 
 
 @pytest.fixture
-def ready(preview: cli.Preview, image: str, databases: dict[str, object]) -> cli.Preview:
+def ready(preview: cli.Preview, image: str, databases: Keys) -> cli.Preview:
     """With one row in each."""
     preview.configure({**cli.small(), "databases": databases})
     preview.up(image=image)

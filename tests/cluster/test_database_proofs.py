@@ -100,11 +100,17 @@ SLOW = {
     ("times", "seconds"), [(1, 5), pytest.param(100, 30, marks=[pytest.mark.long, pytest.mark.timeout(9000)])]
 )
 def test_after_a_cold_start_with_a_slow_init_script_no_app_restarted_and_no_migration_failed(
-    installed: cli.Installed, tmp_path: pathlib.Path, image: str, times: int, seconds: int
+    installed: cli.Installed,
+    tmp_path: pathlib.Path,
+    image: str,
+    databases: stores.Keys,
+    times: int,
+    seconds: int,
 ) -> None:
-    slow = {engine: {"storage": "256Mi"} for engine in stores.ENGINES}
-    for engine, script in SLOW.items():
-        slow[engine]["bootstrap"] = script.format(seconds)
+    slow = {
+        engine: {**keys, **({"bootstrap": SLOW[engine].format(seconds)} if engine in SLOW else {})}
+        for engine, keys in databases.items()
+    }
     for _ in range(times):
         with cli.preview(installed, tmp_path) as preview:
             app = cli.small(migrate=["python3", "-uc", MIGRATE])
@@ -120,7 +126,7 @@ def test_after_a_cold_start_with_a_slow_init_script_no_app_restarted_and_no_migr
 
 @pytest.mark.parametrize("times", [2, pytest.param(20, marks=[pytest.mark.long, pytest.mark.timeout(1800)])])
 def test_an_app_that_crashes_and_is_taken_back_never_touches_a_database(
-    ready: cli.Preview, image: str, databases: dict[str, object], times: int
+    ready: cli.Preview, image: str, databases: stores.Keys, times: int
 ) -> None:
     before = stores.uids(ready), stores.kept(ready)
     for number in range(times):

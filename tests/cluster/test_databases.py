@@ -61,7 +61,7 @@ def test_killed_as_when_memory_runs_out_every_row_is_there(ready: cli.Preview) -
 
 
 def test_out_of_the_config_the_workload_goes_once_the_app_serves_without_it_and_comes_back_as_it_was(
-    ready: cli.Preview, image: str, databases: dict[str, object]
+    ready: cli.Preview, image: str, databases: stores.Keys
 ) -> None:
     before, pods = stores.kept(ready), stores.uids(ready)
     ready.configure(cli.small("raise SystemExit(3)"))

@@ -73,7 +73,7 @@ def test_taken_out_of_the_config_it_is_gone_and_added_again_it_has_its_objects_a
     put(shop, "kept", b"kept")
     shop.configure(cli.small())
     shop.up(image=image)
-    assert "minio-0" not in shop.kubectl("get", "pods", "-o", "name")
+    shop.kubectl("wait", "--for=delete", "pod/minio-0", "--timeout=60s")
     shop.configure(KEYS)
     shop.up(image=image)
     assert (get(shop, "kept"), variables(shop)) == (b"kept", before)
