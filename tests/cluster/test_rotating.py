@@ -135,7 +135,6 @@ def test_who_is_connected_notices_nothing_and_who_connects_anew_is_refused_for_t
     with clients.talking(shop, ENGINES) as lived:
         done = shop.run("rotate-credentials", "--output", "json")
         assert done.code == 0, done.said
-    print(done.said)
     asking.enough.set()
     asking.join()
     assert numbers(shop) == {engine: number + 1 for engine, number in before.items()}

@@ -155,3 +155,23 @@ def test_killed_at_any_moment_the_next_start_goes_on(database: postgres.Database
 @pytest.mark.long
 def test_killed_many_times_the_next_start_goes_on(database: postgres.Database) -> None:
     begun_again(database, times=60)
+
+
+def test_a_probe_that_is_killed_does_not_make_the_server_start_over() -> None:
+    """What it leaves behind becomes a child of PostgreSQL, which takes a bad end of a child for a crash of its own."""
+    kill = 'sh "$1" & probe=$!; sleep 0.5; kill -9 "$probe"; wait "$probe"'
+    with servers.made("postgresql") as server, server.running() as process:
+        (server.credentials / "NEXT").write_text("another")  # the worst case: it is asked twice
+        psql = server.folder / "psql"
+        psql.write_text("#!/bin/sh\nsleep 1\necho 'took too long' >&2\nexit 2\n")
+        psql.chmod(0o755)
+        subprocess.run(
+            ["nsenter", f"--target={servers.first_process(process)}", "--pid", "sh", "-c", kill, "sh", "ready.sh"],
+            cwd=server.scripts,
+            env=server.env | {"PATH": f"{server.folder}:{os.environ['PATH']}"},
+            capture_output=True,  # to its end, which is that of the last process that was left
+            timeout=servers.PATIENCE,
+            check=False,
+        )
+        assert server.script("ready.sh", "10").returncode == 0
+        assert "not properly shut down" not in server.log

@@ -3,6 +3,9 @@
 # from $HOST if that is set. With a number, tries again for so long: the kubelet itself asks once a second at most.
 set -eu
 trap 'exit 143' TERM
+# When a probe takes too long, only this shell is killed. What it leaves behind becomes a child of the server, which takes
+# any end but 0 and 1 for a crash, and starts over.
+trap '' PIPE
 end=$(($(date +%s) + ${1:-0}))
 for file in "$CREDENTIALS"/PG*; do export "${file##*/}=$(cat "$file")"; done
 export PGCONNECT_TIMEOUT=3 PGHOST="${HOST:-$PGHOST}"
@@ -16,7 +19,7 @@ answers() {
 # While the password is being changed, the server may have the next one already.
 next() { [ -s "$CREDENTIALS/NEXT" ] && PGPASSWORD=$(cat "$CREDENTIALS/NEXT") answers; }
 
-until error=$(answers || next); do
+until error=$(answers || next || exit 1); do
     [ "$(date +%s)" -lt "$end" ] || { echo "gave up: $error" >&2; exit 1; }
     sleep 0.1
 done

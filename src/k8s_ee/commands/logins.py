@@ -21,6 +21,7 @@ from k8s_ee.commands import contents, secrecy, session
 Manifest = dict[str, Any]
 
 _ATTEMPTS = 5
+_SHOWN = 40
 _AGAIN = "run the same command again: it goes on from what is there"
 
 
@@ -112,21 +113,27 @@ def finish(ctx: session.Session, engine: plan.Engine, login: Manifest) -> Manife
     written = _write(ctx, login, plan.logins.ending(following)) or current(ctx, login["metadata"]["namespace"], engine)
     if plan.logins.pending(written) == password:
         raise _contended(engine)
+    ctx.say(f"{engine.name} has its next password")
     return written
 
 
 def show(ctx: session.Session, engine: plan.Engine, login: Manifest) -> None:
-    """Until the files in the server's pod are this login. The node looks after them at once when the pod is changed,
-    and about once a minute otherwise."""
+    """Until the files in the server's pod are this login. Raises NotReady."""
     metadata = login["metadata"]
-    ctx.cluster.write(
-        "PATCH",
-        kinds.kind("Pod").path(engine.pod, namespace=metadata["namespace"]),
-        what=f"Pod {engine.pod}",
-        body={"metadata": {"annotations": {environment.CREDENTIALS: metadata["resourceVersion"]}}},
-        content_type=messages.MERGE_PATCH,
-    )
-    contents.await_next(ctx, metadata["namespace"], engine, plan.logins.pending(login))
+    for attempt in range(_SHOWN):
+        # A node looks after the files of a pod that is changed at once, and of any other about once a minute. It may
+        # hear of the pod before it hears of the Secret: then it has to be told again.
+        told = {environment.CREDENTIALS: f"{metadata['resourceVersion']}-{attempt}"}
+        ctx.cluster.write(
+            "PATCH",
+            kinds.kind("Pod").path(engine.pod, namespace=metadata["namespace"]),
+            what=f"Pod {engine.pod}",
+            body={"metadata": {"annotations": told}},
+            content_type=messages.MERGE_PATCH,
+        )
+        if contents.has_next(ctx, metadata["namespace"], engine, plan.logins.pending(login)):
+            return
+    raise errors.NotReady(f"the files of pod {engine.pod} don't follow Secret {engine.login}", hint=_AGAIN)
 
 
 def roll(ctx: session.Session, namespace: str, names: Mapping[str, str]) -> bool:
