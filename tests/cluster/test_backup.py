@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
+import io
 import json
 import os
 import pathlib
@@ -12,11 +13,15 @@ import random
 import shutil
 import signal
 import tarfile
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from k8s_ee import plan, settings
+from k8s_ee import runner as runners
+from k8s_ee.commands import contents, session
 from tests import processes
 from tests.cluster import cli, test_object_storage
 from tests.unit import test_archive
@@ -139,6 +144,23 @@ def test_in_another_pull_request_every_database_is_as_it_was_and_the_app_is_star
     assert test_object_storage.get(restored, "reports/\u2713 one.bin") == bytes(range(256)) * 4096
     ready = restored.run("status", "--output", "json")
     assert ready.outcome["data"]["environments"][0]["serving"], ready.said
+
+
+def test_a_dump_arrives_whole_however_slowly_it_is_read(
+    archived: Archived, restored: cli.Preview, runner: cli.Installed
+) -> None:
+    given = settings.Settings(connection=settings.Connection(kubeconfig=str(runner.kubeconfig)))
+    protocol = runners.Runner(given, stream=io.StringIO())
+    ctx = session.Session(settings=given, options=session.Options(), runner=protocol, say=lambda _line: None)
+    got = bytearray()
+
+    def slowly(chunk: bytes) -> None:
+        got.extend(chunk)
+        time.sleep(0.003)
+
+    contents.dump(ctx, restored.namespace, plan.ENGINES["postgresql"], slowly)
+    assert len(got) > MEGABYTES * 1_000_000
+    assert b"PostgreSQL database dump complete" in got[-200:]
 
 
 def test_the_manifest_says_what_it_is(archived: Archived) -> None:

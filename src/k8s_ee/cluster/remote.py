@@ -49,7 +49,8 @@ def run(
     given_up: Callable[[], bool] = lambda: False,
 ) -> Ended:
     """In the pod's first container, and it must read `stdin` to its end: the API server tells nothing before that.
-    `deadline` is on the monotonic clock; `given_up` is looked at all the time.
+    `deadline` is on the monotonic clock; `given_up` is looked at all the time. Of a command that ends before all that
+    it wrote was read, the rest may be lost without a word (kubernetes/kubernetes#124571): see `contents.dump`.
 
     Raises what `Transport.channel` raises, ClusterUnavailable when the connection breaks, the time is over or it was
     given up (the command may go on then), and whatever `stdin` and `stdout` raise.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import secrets
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import BinaryIO, TypeVar
 
@@ -30,6 +32,15 @@ rm "$file"
 [ "$2" = keep ] || sh {_SCRIPTS}/wipe.sh
 sh {_SCRIPTS}/load.sh <&3
 """
+# What a command has written may be lost when it ends before all of it was read: kubernetes/kubernetes#124571. This one
+# writes a mark at its end, and ends when it is told that the mark has arrived.
+_DUMP = f"""
+code=0
+sh {_SCRIPTS}/dump.sh < /dev/null || code=$?
+printf %s "$1"
+cat > /dev/null
+exit "$code"
+"""
 
 
 def side_by_side(ctx: session.Session, work: Sequence[Callable[[], T]]) -> list[T]:
@@ -43,8 +54,41 @@ def side_by_side(ctx: session.Session, work: Sequence[Callable[[], T]]) -> list[
 
 def dump(ctx: session.Session, namespace: str, engine: plan.Engine, sink: Callable[[bytes], object]) -> None:
     """The app's data in the engine's own format, to `sink` as it comes. Raises NotReady with what the engine said."""
-    ended = _run(ctx, namespace, engine, f"sh {_SCRIPTS}/dump.sh", stdout=sink)
+    whole = Whole(sink, mark=secrets.token_bytes(16).hex().encode())
+    try:
+        ended = _run(ctx, namespace, engine, _DUMP, whole.mark.decode(), stdin=whole.waiting(), stdout=whole.write)
+    finally:
+        whole.arrived.set()
     _check(ctx, engine, ended, "can't be dumped")
+    if not whole.is_complete:
+        raise errors.ClusterUnavailable(f"the dump of {engine.name} arrived cut off", hint="run the same command again")
+
+
+class Whole:
+    """Hands on what comes before the mark at its end, and knows whether that has arrived."""
+
+    def __init__(self, sink: Callable[[bytes], object], *, mark: bytes) -> None:
+        self.mark = mark
+        self.arrived = threading.Event()
+        self._sink = sink
+        self._held = b""
+
+    @property
+    def is_complete(self) -> bool:
+        return self._held == self.mark
+
+    def write(self, chunk: bytes) -> None:
+        held = self._held + chunk
+        self._held = held[-len(self.mark) :]
+        if before := held[: -len(self.mark)]:
+            self._sink(before)
+        if self.is_complete:
+            self.arrived.set()
+
+    def waiting(self) -> Iterator[bytes]:
+        """Of nothing, that ends when the mark has arrived."""
+        self.arrived.wait()
+        yield b""
 
 
 def load(ctx: session.Session, namespace: str, engine: plan.Engine, file: BinaryIO) -> bool:
