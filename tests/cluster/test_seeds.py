@@ -208,9 +208,12 @@ def test_each_begins_with_its_seed_and_one_of_them_begins_anew_without_the_other
 
 
 def test_a_seed_that_fails_is_told_at_its_line_and_loaded_once_it_is_mended(preview: cli.Preview, image: str) -> None:
+    """Beside one out of an image: the guestbook's has its migrations in it."""
     seed = preview.directory / "seed.sql"
-    preview.configure({**cli.small(), "databases": {"mariadb": {"storage": "256Mi", "seed": "seed.sql"}}})
-    line = next(at for at, text in enumerate(preview.config.read_text().splitlines(), 1) if "seed:" in text)
+    carried = {"image": preview.installed.image, "path": "/srv/guestbook/migrations/001_entries.sql"}
+    stores = {"mariadb": {"storage": "256Mi", "seed": "seed.sql"}, "postgresql": {"storage": "256Mi", "seed": carried}}
+    preview.configure({**cli.small(), "databases": stores})
+    line = next(at for at, text in enumerate(preview.config.read_text().splitlines(), 1) if "seed: seed.sql" in text)
     missing = run(preview, "up", image=image)
     assert (missing.code, f"k8s-ee.yaml:{line}" in missing.said) == (2, True), missing.said
     seed.write_text("CREATE TABLE entry (text text);\nSELEC 1;\n")
@@ -222,8 +225,9 @@ def test_a_seed_that_fails_is_told_at_its_line_and_loaded_once_it_is_mended(prev
     assert preview.kubectl("get", "deployment/app", check=False).endswith("not found\n")
     seed.write_text("CREATE TABLE entry (text text);\nINSERT INTO entry VALUES ('mended');\n")
     up(preview, image)
-    dump = preview.kubectl("exec", "mariadb-0", "--", "sh", "/etc/k8s-ee/scripts/dump.sh")
-    assert "'mended'" in dump
+    for engine, text in (("mariadb", "'mended'"), ("postgresql", "CREATE TABLE public.entries")):
+        assert text in preview.kubectl("exec", f"{engine}-0", "--", "sh", "/etc/k8s-ee/scripts/dump.sh")
+    preview.kubectl("wait", "--for=delete", "deployment", "-l", MINE, "--timeout=60s")
 
 
 def test_reset_is_the_way_to_another_version_and_wakes_what_sleeps(preview: cli.Preview, image: str) -> None:
@@ -249,14 +253,3 @@ def test_reset_is_the_way_to_another_version_and_wakes_what_sleeps(preview: cli.
     for name, words in (("mariadb", "is not in k8s-ee.yaml"), ("postgres", "is not in k8s-ee.yaml")):
         wrong = run(preview, "reset-db", name)
         assert (wrong.code, words in wrong.said) == (2, True), wrong.said
-
-
-def test_a_seed_is_carried_out_of_an_image(preview: cli.Preview, image: str) -> None:
-    """The guestbook's has its migrations in it."""
-    seed = {"image": preview.installed.image, "path": "/srv/guestbook/migrations/001_entries.sql"}
-    preview.configure({**cli.small(), "databases": {"postgresql": {"storage": "256Mi", "seed": seed}}})
-    up(preview, image)
-    assert "CREATE TABLE public.entries" in preview.kubectl(
-        "exec", "postgresql-0", "--", "sh", "/etc/k8s-ee/scripts/dump.sh"
-    )
-    preview.kubectl("wait", "--for=delete", "deployment", "-l", MINE, "--timeout=60s")
