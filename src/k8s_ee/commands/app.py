@@ -182,11 +182,11 @@ def _put_back(ctx: session.Session) -> None:
 
     It is taken from its ReplicaSet: the Deployment may hold the template of a run that was cut off.
     """
-    good = ctx.observed.head_sha if ctx.observed else ""
-    namespace = ctx.target().namespace
+    observed, namespace = ctx.observed, ctx.target().namespace
+    good = observed.head_sha if observed else ""
     current = ctx.cluster.get("Deployment", plan.APP, namespace)
     template = _template_of(ctx.cluster.list("ReplicaSet", namespace), good)
-    if not good or current is None or template is None:
+    if observed is None or not good or current is None or template is None:
         return
     deployment = {
         "apiVersion": "apps/v1",
@@ -195,9 +195,9 @@ def _put_back(ctx: session.Session) -> None:
         "spec": {**current["spec"], "template": template},
     }
     apply(ctx, [deployment])
-    slept = ctx.observed is not None and sleeping.is_stopped(ctx.observed)
+    slept = sleeping.is_stopped(observed)
     if slept:
-        sleeping.wake_databases(ctx.cluster, ctx.observed)  # also those that only this commit uses
+        sleeping.wake_databases(ctx.cluster, observed)  # also those that only this commit uses
         routing.reopen(ctx.cluster, namespace)
     now = "starts again" if slept else "still serves"
     ctx.notes.append(f"commit {good[:7]} {now}; {ctx.target().head_sha[:7]} was taken back")
