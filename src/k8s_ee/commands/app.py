@@ -187,11 +187,11 @@ def _put_back(ctx: session.Session) -> None:
 
     It is taken from its ReplicaSet: the Deployment may hold the template of a run that was cut off.
     """
-    good = ctx.observed.head_sha if ctx.observed else ""
-    namespace = ctx.target().namespace
+    observed, namespace = ctx.observed, ctx.target().namespace
+    good = observed.head_sha if observed else ""
     current = ctx.cluster.get("Deployment", plan.APP, namespace)
     template = _template_of(ctx.cluster.list("ReplicaSet", namespace), good)
-    if not good or current is None or template is None:
+    if observed is None or not good or current is None or template is None:
         return
     passwords = {name: logins.named(plan.ENGINES[name], login) for name, login in logins.read(ctx, namespace).items()}
     deployment = {
@@ -202,8 +202,8 @@ def _put_back(ctx: session.Session) -> None:
     }
     apply(ctx, [deployment])
     now = "still serves"
-    if ctx.observed and sleeping.is_stopped(ctx.observed):
-        sleeping.wake_databases(ctx.cluster, ctx.observed)  # also those that only this commit uses
+    if sleeping.is_stopped(observed):
+        sleeping.wake_databases(ctx.cluster, observed)  # also those that only this commit uses
         routing.reopen(ctx.cluster, namespace)
         now = "starts again"
     ctx.notes.append(f"commit {good[:7]} {now}; {ctx.target().head_sha[:7]} was taken back")
