@@ -44,7 +44,9 @@ def shop(runner: cli.Installed, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 
 def deploy(preview: cli.Preview) -> cli.Finished:
-    return preview.up(image=preview.installed.sandbox.images["base"])
+    done = preview.run("up", image=preview.installed.sandbox.images["base"], timeout=300)
+    assert done.code == 0, done.said
+    return done
 
 
 def secret(preview: cli.Preview, name: str) -> dict[str, str]:
