@@ -44,7 +44,9 @@ def shop(runner: cli.Installed, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 
 def deploy(preview: cli.Preview) -> cli.Finished:
-    return preview.up(image=preview.installed.sandbox.images["base"])
+    done = preview.run("up", image=preview.installed.sandbox.images["base"], timeout=300)
+    assert done.code == 0, done.said
+    return done
 
 
 def secret(preview: cli.Preview, name: str) -> dict[str, str]:
@@ -133,7 +135,7 @@ def test_who_is_connected_notices_nothing_and_who_connects_anew_is_refused_for_t
     asking = Asking(shop)
     asking.start()
     with clients.talking(shop, ENGINES) as lived:
-        done = shop.run("rotate-credentials", "--output", "json")
+        done = shop.run("rotate-credentials", "--output", "json", timeout=300)
         assert done.code == 0, done.said
     asking.enough.set()
     asking.join()
@@ -157,7 +159,7 @@ def test_who_is_connected_notices_nothing_and_who_connects_anew_is_refused_for_t
 
 def test_no_password_is_in_what_is_said(shop: cli.Preview) -> None:
     before = {engine: secret(shop, f"{engine}-login") for engine in EVERY}
-    done = shop.run("rotate-credentials", "redis", "minio", "--debug")
+    done = shop.run("rotate-credentials", "redis", "minio", "--debug", timeout=300)
     assert done.code == 0, done.said
     words = [
         secret_[plan.ENGINES[engine].password]
@@ -184,8 +186,8 @@ def test_cut_off_when_only_the_server_knew_the_next_command_ends_it(shop: cli.Pr
     before = numbers(shop)
     cut_off(shop)
     shop.kubectl("delete", "pod/redis-0", "--wait")  # starts again on the next password alone
-    shop.kubectl("rollout", "status", "statefulset/redis", "--timeout=60s")
-    done = shop.run(command, image=shop.installed.sandbox.images["base"])
+    shop.kubectl("rollout", "status", "statefulset/redis", "--timeout=120s")
+    done = shop.run(command, image=shop.installed.sandbox.images["base"], timeout=300)
     assert done.code == 0, done.said
     for engine in EVERY:
         assert secret(shop, f"{engine}-login") == plan.ENGINES[engine].env(f"next-of-{engine}-0123456789")
@@ -209,11 +211,11 @@ def test_killed_at_any_moment_the_next_command_ends_it(shop: cli.Preview, rounds
             running.process.wait(chance.uniform(0.5, 6))
         running.send(signal.SIGKILL)
         running.end()
-        done = shop.run(("rotate-credentials", "up")[number % 2], image=image)
+        done = shop.run(("rotate-credentials", "up")[number % 2], image=image, timeout=300)
         assert done.code == 0, (number, done.said)
         assert_app_works(shop)
         assert all(plan.logins.NEXT not in secret(shop, f"{engine}-login") for engine in EVERY)
     assert lives(shop) == lived
-    assert shop.run("rotate-credentials").code == 0
+    assert shop.run("rotate-credentials", timeout=300).code == 0
     assert len(given(shop)) == len(numbers(shop))
     assert_works(shop)

@@ -26,7 +26,7 @@ class Home:
 
     world: sweeps.World
 
-    def context(self, *, dry_run: bool = False) -> session.Session:
+    def ctx(self, *, dry_run: bool = False) -> session.Session:
         facts: dict[str, Any] = {"number": 7, "repository": "acme/shop", "repository_id": 42, "head_sha": "a" * 40}
         ctx = self.world.session(after=sweeps.HOUR, dry_run=dry_run, **facts)
         redis = model.Database("redis", storage="64Mi")
@@ -34,7 +34,7 @@ class Home:
         return ctx
 
     def deploy(self, **options: bool) -> session.Session:
-        ctx = self.context(**options)
+        ctx = self.ctx(**options)
         databases.apply(ctx, {"redis": ()})
         return ctx
 
@@ -98,7 +98,7 @@ def test_an_environment_of_before_there_were_logins_keeps_its_password(home: Hom
     before = home.secret(REDIS.secret)
     home.world.kube.remove(SECRETS, REDIS.login)
     home.world.kube.put(f"/api/v1/namespaces/{NAMESPACE}/persistentvolumeclaims", CLAIM)
-    assert logins.named(REDIS, logins.read(home.context(), NAMESPACE)["redis"]) == REDIS.secret
+    assert logins.named(REDIS, logins.read(home.ctx(), NAMESPACE)["redis"]) == REDIS.secret
     home.deploy()
     assert home.secret(REDIS.login) == before
 
@@ -121,7 +121,7 @@ def test_a_secret_that_can_not_be_read_is_not_one_that_is_absent(home: Home, nam
 
 def test_of_two_that_begin_at_once_both_go_on_with_one_password_which_both_hide(home: Home) -> None:
     home.deploy()
-    ctx = home.context()
+    ctx = home.ctx()
     home.world.kube.meanwhile("PATCH", f"{SECRETS}/{REDIS.login}", lambda: home.put_next("their-password"))
     begun = logins.begin(ctx, REDIS, logins.current(ctx, NAMESPACE, REDIS))
     assert plan.logins.pending(begun) == "their-password"
@@ -132,7 +132,7 @@ def test_of_two_that_begin_at_once_both_go_on_with_one_password_which_both_hide(
 
 def test_the_app_is_rolled_once_and_what_somebody_changes_meanwhile_is_kept(home: Home) -> None:
     home.run_app()
-    ctx = home.context()
+    ctx = home.ctx()
 
     def scale() -> None:
         app = home.world.kube.objects[f"{APPS}/deployments", "app"]
@@ -149,12 +149,12 @@ def test_the_app_is_rolled_once_and_what_somebody_changes_meanwhile_is_kept(home
 
 
 def test_without_an_app_nothing_is_rolled(home: Home) -> None:
-    assert not logins.roll(home.context(), NAMESPACE, {"redis": "redis-credentials-v2"})
+    assert not logins.roll(home.ctx(), NAMESPACE, {"redis": "redis-credentials-v2"})
 
 
 def refused(home: Home, kind: type[errors.K8sEEError], *engines: str) -> str:
     with pytest.raises(kind) as caught:
-        rotating.rotate(home.context(), engines=engines)
+        rotating.rotate(home.ctx(), engines=engines)
     assert home.world.kube.of("PATCH") == []
     return f"{caught.value.message} {caught.value.hint}"
 
@@ -179,7 +179,7 @@ def test_a_dry_run_is_checked_by_the_api_server_and_changes_nothing(home: Home) 
     home.run_redis()
     home.run_app()
     before = home.secret(REDIS.login), home.app
-    result = rotating.rotate(home.context(dry_run=True), engines=())
+    result = rotating.rotate(home.ctx(dry_run=True), engines=())
     assert (result.state, result.data["environments"][0]["secrets"]) == ("planned", "redis-credentials-v2")
     assert [one.query.get("dryRun") for one in home.world.kube.of("PATCH")] == ["All"]
     assert (home.secret(REDIS.login), home.app) == before
