@@ -247,7 +247,7 @@ def test_whatever_ci_may_write_is_held_inside_environments_by_admission() -> Non
     (rule,) = facts.only(platform(), "ValidatingAdmissionPolicy")["spec"]["matchConstraints"]["resourceRules"]
     writes = {"create", "patch", "update", "delete", "deletecollection"}
     assert {group for (group, _), verbs in granted().items() if verbs & writes} <= set(rule["apiGroups"])
-    assert rule["operations"] == ["CREATE", "UPDATE", "DELETE"]
+    assert rule["operations"] == ["CREATE", "UPDATE", "DELETE", "CONNECT"]
     assert all(one["reason"] == "Forbidden" for one in _validations())
 
 
