@@ -32,13 +32,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     started = time.monotonic()
     sandbox = os.environ.get("K8S_EE_SANDBOX", "test")
     leftovers.adopt()
-    before = leftovers.count()
-    if not for_pytest:
-        try:
+    try:
+        if not for_pytest:
+            _install()  # what counts, too
+        before = leftovers.count()
+        if not for_pytest:
             _build_first(long=options.long)
-        except errors.SandboxError as error:
-            print(f"error: {error}", file=sys.stderr)
-            return 1
+    except errors.SandboxError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
     selection = [] if options.long else ["-m", "not long"]
     workers = ["-n", str(_WORKERS), "--dist=loadfile", "--no-loadscope-reorder"]
     with tempfile.TemporaryDirectory(prefix="k8s-ee-test-", dir=_scratch()) as scratch:
@@ -54,11 +56,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code or (1 if failed or behind else 0)
 
 
+def _install() -> None:
+    profiles = [cluster_profiles.find(name) for name in cluster_profiles.names()]
+    missing = sorted({package for one in profiles for package in one.missing_packages()})
+    packages.ensure(*missing, progress=progress.Progress())
+
+
 def _build_first(*, long: bool) -> None:
     """What takes minutes on a cold machine. Built by the first test that needs it, it would use up that test's time."""
-    profiles = [cluster_profiles.find(name) for name in cluster_profiles.names()]
     lines = progress.Progress()
-    packages.ensure(*sorted({package for one in profiles for package in one.missing_packages()}), progress=lines)
     artifacts.ensure(*(name for name in artifacts.RECIPES if long or name not in _LONG_ONLY), progress=lines)
 
 

@@ -6,6 +6,7 @@
 Nothing of it is connected to the host's uplink. Tests add what they need as internet to `lo` of the second namespace.
 """
 
+import contextlib
 import dataclasses
 import ipaddress
 import json
@@ -17,6 +18,7 @@ from k8s_ee_sandbox import errors
 
 SLOTS = 16
 _TIMEOUT = 30
+_FOLDER = pathlib.Path("/run/netns")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,7 +132,7 @@ def create(network: Network) -> None:
     )
     _batch(f"route add default via {network.internet}", namespace=inside)
     _batch(f"route add {network.pods} via {network.node}", f"route add {network.services} via {network.node}")
-    _run("nsenter", f"--net=/run/netns/{inside}", "sh", "-c", "echo 1 >/proc/sys/net/ipv4/ip_forward")
+    _run("nsenter", f"--net={_FOLDER / inside}", "sh", "-c", "echo 1 >/proc/sys/net/ipv4/ip_forward")
 
 
 def remove(name: str) -> None:
@@ -139,8 +141,12 @@ def remove(name: str) -> None:
     if pathlib.Path(f"/sys/class/net/{network.link}").exists():
         _run("ip", "link", "delete", network.link)
     for namespace in (network.namespace, network.internet_namespace):
-        if pathlib.Path(f"/run/netns/{namespace}").exists():
+        if (_FOLDER / namespace).exists():
             _run("ip", "netns", "delete", namespace)
+    # The first `ip netns add` mounts their folder on itself, which `Path.is_mount` can't see.
+    if _FOLDER.exists() and not any(_FOLDER.iterdir()):
+        with contextlib.suppress(errors.SandboxError):
+            _run("umount", str(_FOLDER))
 
 
 def _batch(*lines: str, namespace: str = "") -> None:

@@ -17,7 +17,7 @@ EXCEPTED = (
     "the label app.kubernetes.io/managed-by of each object, which Helm sets to itself",
     "annotations of kubectl (last-applied-configuration) and Helm (release-name, release-namespace)",
     "the passwords in postgresql-credentials-v1: each run makes its own",
-    "on the Namespace, k8s-ee/head-sha and k8s-ee/deployed-at: k8s-ee's note of what it has verified",
+    "on the Namespace, k8s-ee/head-sha, deployed-at and active-at: k8s-ee's notes of what it has verified, and when",
 )
 
 _METADATA = (
@@ -27,7 +27,7 @@ _METADATA = (
 _ANNOTATIONS = (
     "kubectl.kubernetes.io/last-applied-configuration",
     *("meta.helm.sh/release-name", "meta.helm.sh/release-namespace"),
-    *("k8s-ee/head-sha", "k8s-ee/deployed-at"),
+    *("k8s-ee/head-sha", "k8s-ee/deployed-at", "k8s-ee/active-at"),
     "endpoints.kubernetes.io/last-change-trigger-time",
 )
 _GIVEN = {"Service": ("clusterIP", "clusterIPs"), "PersistentVolumeClaim": ("volumeName",), "Pod": ("nodeName",)}

@@ -48,11 +48,11 @@ class Cluster:
         self._version = ""
 
     def warm(self) -> None:
-        """Opens in the background the connections that work side by side will need.
+        """Opens in the background the connections that work side by side, and what goes beside it, will need.
 
         Never fails: that is left to whoever needs an answer.
         """
-        for _ in range(pool.SIZE - 1):
+        for _ in range(pool.SIZE):
             threading.Thread(target=self._touch, daemon=True).start()
 
     def _touch(self) -> None:

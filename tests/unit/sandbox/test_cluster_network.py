@@ -1,4 +1,6 @@
 import itertools
+import subprocess
+import sys
 
 import pytest
 
@@ -29,3 +31,18 @@ def test_the_longest_name_fits_into_a_link_name() -> None:
 def test_a_name_that_could_not_be_a_link_is_refused(name: str) -> None:
     with pytest.raises(errors.SandboxError, match="can't be the name of a sandbox"):
         state.place(name)
+
+
+def test_the_folder_of_network_namespaces_is_no_mount_any_more_once_none_is_in_it() -> None:
+    script = f"""
+        umount -R -l /run/netns 2>/dev/null
+        mount -t tmpfs none /run
+        remove() {{ {sys.executable} -c "from k8s_ee_sandbox import network; network.remove('$1')"; }}
+        mounts() {{ grep -c ' /run/netns ' /proc/self/mountinfo; }}
+        ip netns add k8s-ee-one; ip netns add k8s-ee-two
+        mounts; remove one; mounts; remove two; mounts
+    """
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", script], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert (done.stdout.split(), done.stderr) == (["1", "1", "0"], "")
