@@ -11,14 +11,11 @@ import gzip
 import hashlib
 import pathlib
 import tempfile
-import time
 import zlib
 from collections.abc import Iterator, Mapping
 from typing import BinaryIO
 
-import urllib3
-
-from k8s_ee import errors, plan
+from k8s_ee import downloads, errors, plan
 from k8s_ee.cluster import remote, waiting
 from k8s_ee.commands import session
 from k8s_ee.config import model, problems, rules
@@ -168,31 +165,11 @@ def _check_format(config: model.Config, wanted: model.Database, file: BinaryIO) 
 
 def _download(ctx: session.Session, wanted: model.Database, seed: model.Seed, keep: _Bounded) -> None:
     """Raises Unavailable, and ConfigError for another checksum."""
-    place = f"`databases.{wanted.engine}.seed`: {_shown(seed.url)}"
-    pool = urllib3.PoolManager(timeout=urllib3.Timeout(connect=10, read=30))
-    del pool.key_fn_by_scheme["http"]  # Also for who redirects.
-    retries = urllib3.Retry(total=4, redirect=3, backoff_factor=0.5, status_forcelist=(429, 502, 503, 504))
-    try:
-        with pool.request("GET", seed.url, preload_content=False, retries=retries) as response:
-            if response.status != 200:
-                raise errors.Unavailable(f"{place} answers {response.status}", hint="is it public, and still there?")
-            for chunk in response.stream(_CHUNK, decode_content=False):
-                keep(chunk)
-                if time.monotonic() > ctx.deadline:
-                    raise errors.Unavailable(f"{place} takes too long", hint="give more time: --timeout")
-    except urllib3.exceptions.HTTPError as error:
-        reason = getattr(error, "reason", None) or error
-        raise errors.Unavailable(f"{place} can't be read: {reason}", hint="run the same command again") from None
-    finally:
-        pool.clear()
+    for chunk in downloads.read(seed.url, deadline=ctx.deadline):
+        keep(chunk)
     if keep.sum.hexdigest() != seed.sha256:
-        message = f"what {_shown(seed.url)} gives has another checksum: {keep.sum.hexdigest()}"
+        message = f"what `url` gives has another checksum: {keep.sum.hexdigest()}"
         raise wrong(ctx.config, wanted, message, "nothing was loaded; if it is what was meant, write this one")
-
-
-def _shown(url: str) -> str:
-    """Without its query, which may be what makes it readable."""
-    return problems.quote(url.partition("?")[0])
 
 
 def _carry(ctx: session.Session, wanted: model.Database, seed: model.Seed, keep: _Bounded) -> None:
