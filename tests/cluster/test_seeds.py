@@ -167,6 +167,7 @@ def seeded(preview: cli.Preview, image: str) -> cli.Preview:
     return preview
 
 
+@pytest.mark.timeout(1200)
 def test_each_begins_with_its_seed_and_one_of_them_begins_anew_without_the_others(
     seeded: cli.Preview, image: str
 ) -> None:
