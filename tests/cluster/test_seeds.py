@@ -167,6 +167,7 @@ def seeded(preview: cli.Preview, image: str) -> cli.Preview:
     return preview
 
 
+@pytest.mark.timeout(1200)
 def test_each_begins_with_its_seed_and_one_of_them_begins_anew_without_the_others(
     seeded: cli.Preview, image: str
 ) -> None:
@@ -245,7 +246,7 @@ def test_reset_is_the_way_to_another_version_and_wakes_what_sleeps(preview: cli.
     running.until(" stop")
     running.send(signal.SIGKILL)
     running.end()
-    done = run(preview, "reset-db", "redis")
+    done = preview.run("reset-db", "redis", timeout=360, K8S_EE_HEAD_SHA="")  # it is the one that runs
     assert done.code == 0, done.said
     assert preview.installed.kubectl("get", "pv", claim[1], check=False).endswith("not found\n")
     assert preview.kubectl("get", "pvc/data-redis-0", "-o", "jsonpath={.spec.resources.requests.storage}") == "32Mi"

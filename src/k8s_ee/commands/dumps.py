@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from typing import BinaryIO
 
-from k8s_ee import download, errors, plan
+from k8s_ee import downloads, errors, plan
 from k8s_ee.cluster import remote, waiting
 from k8s_ee.commands import session
 from k8s_ee.config import model, problems, rules
@@ -165,17 +165,11 @@ def _check_format(config: model.Config, wanted: model.Database, file: BinaryIO) 
 
 def _download(ctx: session.Session, wanted: model.Database, seed: model.Seed, keep: _Bounded) -> None:
     """Raises Unavailable, and ConfigError for another checksum."""
-    place = f"`databases.{wanted.engine}.seed`: {_shown(seed.url)}"
-    for piece in download.pieces(seed.url, what=place, deadline=ctx.deadline):
-        keep(piece)
+    for chunk in downloads.read(seed.url, deadline=ctx.deadline):
+        keep(chunk)
     if keep.sum.hexdigest() != seed.sha256:
-        message = f"what {_shown(seed.url)} gives has another checksum: {keep.sum.hexdigest()}"
+        message = f"what `url` gives has another checksum: {keep.sum.hexdigest()}"
         raise wrong(ctx.config, wanted, message, "nothing was loaded; if it is what was meant, write this one")
-
-
-def _shown(url: str) -> str:
-    """Without its query, which may be what makes it readable."""
-    return problems.quote(url.partition("?")[0])
 
 
 def _carry(ctx: session.Session, wanted: model.Database, seed: model.Seed, keep: _Bounded) -> None:

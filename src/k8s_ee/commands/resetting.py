@@ -21,11 +21,11 @@ from k8s_ee.config import model
 def reset_db(ctx: session.Session, *, engines: Sequence[str]) -> outcome.Outcome:
     """Raises InputError for a database that is not deployed, Refused for an external one, NotReady for whatever does
     not end or start."""
+    wanted = [_chosen(ctx, name) for name in dict.fromkeys(engines)]
+    image = _adopt(ctx)
     refusal = admission.check(ctx)
     if refusal:
         return ctx.skipped("reset-db", refusal)
-    wanted = [_chosen(ctx, name) for name in dict.fromkeys(engines)]
-    image = _adopt(ctx)
     databases.require_namespace(ctx)
     seeds.check(ctx, wanted)
     if image:
@@ -54,16 +54,16 @@ def _chosen(ctx: session.Session, name: str) -> model.Database:
 
 def _adopt(ctx: session.Session) -> str:
     """The image that the app has now; its commit and branch are taken over, too. Empty before its first rollout."""
-    name = environment.namespace_name(ctx.config.project, ctx.settings.number)
-    namespace, running = ctx.cluster.get("Namespace", name), ctx.cluster.get("Deployment", plan.APP, name)
-    if namespace is None:
-        raise errors.InputError(f"there is no environment {name}", hint="k8s-ee up makes one")
+    project = ctx.config.project
+    found = next((one for one in ctx.observed_environments() if one.project == project), None)
+    if found is None:
+        raise errors.InputError(f"{project} has no environment for this pull request", hint="k8s-ee up makes one")
+    running = ctx.cluster.get("Deployment", plan.APP, found.namespace)
     if running is None:
         return ""
     template = running["spec"]["template"]
     commit = (template["metadata"].get("annotations") or {}).get(environment.HEAD_SHA, "")
-    branch = (namespace["metadata"].get("annotations") or {}).get(environment.BRANCH, "")
-    facts = ctx.settings
+    facts, branch = ctx.settings, found.annotations.get(environment.BRANCH, "")
     ctx.settings = dataclasses.replace(facts, head_sha=commit or facts.head_sha, branch=branch or facts.branch)
     return str(template["spec"]["containers"][0]["image"])
 

@@ -53,6 +53,7 @@ def test_a_smaller_volume_is_refused_on_its_line_with_both_ways_out() -> None:
     assert (problem.path, problem.line) == ("k8s-ee.yaml", 3)
     assert "volumes don't shrink" in problem.message
     assert "write 1Gi" in problem.hint
+    assert "k8s-ee reset-db " in problem.hint
     assert "k8s-ee cleanup --pr 42" in problem.hint
 
 
@@ -80,6 +81,7 @@ def test_where_no_volume_can_grow_that_is_said_on_its_line_with_both_ways_out() 
     assert (problem.path, problem.line) == ("k8s-ee.yaml", 3)
     assert "its StorageClass can't make volumes larger" in problem.message
     assert "write 1Gi" in problem.hint
+    assert "k8s-ee reset-db " in problem.hint
     assert "k8s-ee cleanup --pr 42" in problem.hint
 
 
