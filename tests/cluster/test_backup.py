@@ -26,7 +26,7 @@ from tests import processes
 from tests.cluster import cli, test_object_storage
 from tests.unit import test_archive
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]  # two environments of four databases each
 
 _SQL = """
 CREATE TABLE parent (id int PRIMARY KEY, name varchar(40) NOT NULL UNIQUE);
