@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import secrets
 import threading
@@ -62,6 +63,27 @@ def dump(ctx: session.Session, namespace: str, engine: plan.Engine, sink: Callab
     _check(ctx, engine, ended, "can't be dumped")
     if not whole.is_complete:
         raise errors.ClusterUnavailable(f"the dump of {engine.name} arrived cut off", hint="run the same command again")
+
+
+def copy(ctx: session.Session, namespace: str, pod: str, path: str, sink: Callable[[bytes], object]) -> remote.Ended:
+    """A file of a container in which `cat` is all there need be; its second operand is what it is sent, the mark."""
+    whole = Whole(sink, mark=secrets.token_bytes(16).hex().encode())
+    try:
+        ended = remote.run(
+            ctx.cluster,
+            namespace,
+            pod,
+            *("cat", "--", path, "-"),
+            stdin=itertools.chain([whole.mark], whole.waiting()),
+            stdout=whole.write,
+            deadline=ctx.deadline,
+            given_up=ctx.interrupted.is_set,
+        )
+    finally:
+        whole.arrived.set()
+    if not whole.is_complete:
+        raise errors.ClusterUnavailable(f"{path} arrived cut off", hint="run the same command again")
+    return ended
 
 
 class Whole:

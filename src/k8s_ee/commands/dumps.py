@@ -16,8 +16,8 @@ from collections.abc import Iterator, Mapping
 from typing import BinaryIO
 
 from k8s_ee import downloads, errors, plan
-from k8s_ee.cluster import remote, waiting
-from k8s_ee.commands import session
+from k8s_ee.cluster import waiting
+from k8s_ee.commands import contents, session
 from k8s_ee.config import model, problems, rules
 from k8s_ee.plan import seeding
 
@@ -190,7 +190,7 @@ def _carry(ctx: session.Session, wanted: model.Database, seed: model.Seed, keep:
         pods = ctx.cluster.list("Pod", namespace, labels={"app.kubernetes.io/name": name})
         # That of a run that was cut off may still be going.
         pod = max(pods, key=lambda one: str(one["metadata"]["creationTimestamp"]))["metadata"]["name"]
-        ended = remote.run(ctx.cluster, namespace, pod, "cat", "--", seed.path, stdout=keep, deadline=ctx.deadline)
+        ended = contents.copy(ctx, namespace, pod, seed.path, keep)
     finally:
         ctx.cluster.delete("Deployment", name, namespace, uid=applied["metadata"]["uid"])
     if ended.code:
