@@ -84,27 +84,23 @@ def text(result: outcome.Outcome, *, colour: bool) -> str:
 
 def as_json(result: outcome.Outcome) -> str:
     """The runner obeys `##[` wherever it stands in a line; written like this it means the same and is not seen."""
-    document = json.dumps(
-        {
-            "schema": 1,
-            "command": result.command,
-            "state": result.state,
-            "dryRun": result.dry_run,
-            "environment": _environment(result),
-            "outputs": dict(result.outputs),
-            "servingSha": result.serving_sha,
-            "verifiedFrom": result.verified_from,
-            "phases": [dataclasses.asdict(one) for one in result.phases],
-            "seconds": round(sum(one.seconds for one in result.phases), 3),
-            "notes": list(result.notes),
-            "problems": [dataclasses.asdict(one) for one in result.problems],
-            "failure": _failure(result.failure),
-            "data": dict(result.data),
-        },
-        indent=2,
-        ensure_ascii=False,
-        default=str,
-    )
+    fields = {
+        "schema": 1,
+        "command": result.command,
+        "state": result.state,
+        "dryRun": result.dry_run,
+        "environment": _environment(result),
+        "outputs": dict(result.outputs),
+        "servingSha": result.serving_sha,
+        "verifiedFrom": result.verified_from,
+        "phases": [dataclasses.asdict(one) for one in result.phases],
+        "seconds": round(sum(one.seconds for one in result.phases), 3),
+        "notes": list(result.notes),
+        "problems": [dataclasses.asdict(one) for one in result.problems],
+        "failure": _failure(result.failure),
+        "data": dict(result.data),
+    }
+    document = json.dumps(fields, indent=2, ensure_ascii=False, default=str)
     return document.replace("##[", "#\\u0023[")
 
 

@@ -48,14 +48,12 @@ class Cluster:
         self._version = ""
 
     def warm(self) -> None:
-        """Opens in the background the connections that work side by side, and what goes beside it, will need.
-
-        Never fails: that is left to whoever needs an answer.
-        """
+        """Opens in the background the connections that work side by side, and what goes beside it, will need."""
         for _ in range(pool.SIZE):
             threading.Thread(target=self._touch, daemon=True).start()
 
     def _touch(self) -> None:
+        """Never fails: that is left to whoever needs an answer."""
         with contextlib.suppress(errors.K8sEEError):
             self._ask_version()
 
@@ -282,10 +280,9 @@ class Cluster:
 
     def lines(self, path: str, query: Mapping[str, str], *, what: str, seconds: float) -> Iterator[bytes]:
         """Lines of an answer that goes on until either side ends it."""
-        with self._transport.stream(
-            messages.Request("GET", path, what, query=query, accept="*/*"), seconds=seconds
-        ) as r:
-            yield from _lines(r)
+        request = messages.Request("GET", path, what, query=query, accept="*/*")
+        with self._transport.stream(request, seconds=seconds) as response:
+            yield from _lines(response)
 
     def channel(self, path: str, query: Sequence[tuple[str, str]], *, what: str, protocol: str) -> websocket.WebSocket:
         """What it does can't be done on paper: a dry run has no use for it."""

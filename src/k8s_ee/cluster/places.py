@@ -143,10 +143,7 @@ def tidy(
     now: datetime.datetime,
     check: slots.Check = lambda: None,
 ) -> tuple[str, ...]:
-    """Sets right what a killed process left: frees places that nobody uses, and gives one to whoever is awake.
-
-    Returns the names of the Leases that are free now.
-    """
+    """What a killed process left: frees places that nobody uses (their Leases' names), gives one to whoever is awake."""
     found = [one for one in cluster.list("Lease", home) if _is_place(one)]
     if not found and not policy.is_limited:
         return ()
