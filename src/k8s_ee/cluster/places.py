@@ -143,7 +143,7 @@ def tidy(
     now: datetime.datetime,
     check: slots.Check = lambda: None,
 ) -> tuple[str, ...]:
-    """What a killed process left: frees places that nobody uses (their Leases' names), gives one to whoever is awake."""
+    """After a killed process: frees places nobody uses (the names of their Leases), gives one to whoever is awake."""
     found = [one for one in cluster.list("Lease", home) if _is_place(one)]
     if not found and not policy.is_limited:
         return ()
