@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import select
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -23,7 +25,7 @@ PROTOCOL = "v5.channel.k8s.io"
 
 _STDIN, _STDOUT, _STDERR, _STATUS, _CLOSE = range(5)
 _CLOSING = bytes([255, _STDIN])
-_CHUNK = 64 * 1024
+_CHUNK = 12 * 1024
 _KEPT = 8 * 1024
 _SILENCE_SECONDS = 20.0
 _LOOK_SECONDS = 1.0
@@ -58,24 +60,72 @@ def run(
     query = [("stdin", "true"), ("stdout", "true"), ("stderr", "true"), *(("command", part) for part in command)]
     path = kinds.kind("Pod").path(pod, namespace=namespace, subresource="exec")
     with contextlib.closing(cluster.channel(path, query, what=f"a command in pod {pod}", protocol=PROTOCOL)) as socket:
-        sending = _Sending(socket, stdin)
+        socket.settimeout(_LOOK_SECONDS)
+        turns = _Turns(socket)
+        sending = _Sending(turns, stdin)
         sending.start()
         try:
-            return _receive(socket, stdout, sending, deadline=deadline, given_up=given_up, pod=pod)
+            return _receive(turns, stdout, sending, deadline=deadline, given_up=given_up, pod=pod)
         except (websocket.WebSocketException, OSError) as error:
             if sending.failure:
                 raise sending.failure from None
             raise errors.ClusterUnavailable(
                 f"the connection to pod {pod} broke: {error or type(error).__name__}", hint=_BROKEN
             ) from None
+        finally:
+            turns.over = True
+
+
+class _Turns:
+    """One reads or writes at a time: TLS does not bear both at once. Nobody holds the turn while he waits."""
+
+    def __init__(self, socket: websocket.WebSocket) -> None:
+        assert socket.sock is not None  # noqa: S101 - it is open
+        self._socket, self._raw = socket, socket.sock
+        self._turn = threading.Lock()
+        self.over = False
+
+    def send(self, content: bytes) -> None:
+        """At most `_CHUNK` bytes, for which there is room in what the kernel calls writable."""
+        while not self.over and not self._writable():
+            pass
+        with self._turn:
+            self._socket.send_binary(content)
+
+    def receive(self, seconds: float) -> bytes | None:
+        """One message; None when there was none in that time. Raises WebSocketException when the other side ended."""
+        if not self._pending() and not select.select([self._raw], [], [], seconds)[0]:
+            return None
+        try:
+            with self._turn:
+                kind, frame = self._socket.recv_data()
+        except websocket.WebSocketTimeoutException:
+            return None
+        if kind == websocket.ABNF.OPCODE_CLOSE or not frame:
+            raise websocket.WebSocketConnectionClosedException("closed before the command's end was told")
+        return bytes(frame)
+
+    def ping(self) -> None:
+        with self._turn:
+            self._socket.ping()
+
+    def _pending(self) -> bool:
+        with self._turn:
+            return isinstance(self._raw, ssl.SSLSocket) and self._raw.pending() > 0
+
+    def _writable(self) -> bool:
+        try:
+            return bool(select.select([], [self._raw], [], _LOOK_SECONDS)[1])
+        except ValueError:
+            raise websocket.WebSocketConnectionClosedException("closed by us") from None
 
 
 class _Sending(threading.Thread):
     """Beside receiving: a command that is not read from would otherwise not read either."""
 
-    def __init__(self, socket: websocket.WebSocket, chunks: Iterable[bytes]) -> None:
+    def __init__(self, turns: _Turns, chunks: Iterable[bytes]) -> None:
         super().__init__(daemon=True)
-        self._socket = socket
+        self._turns = turns
         self._chunks = chunks
         self.failure: Exception | None = None
 
@@ -83,17 +133,16 @@ class _Sending(threading.Thread):
         try:
             for chunk in self._chunks:
                 for start in range(0, len(chunk), _CHUNK):
-                    self._socket.send_binary(bytes([_STDIN]) + chunk[start : start + _CHUNK])
-            self._socket.send_binary(_CLOSING)
+                    self._turns.send(bytes([_STDIN]) + chunk[start : start + _CHUNK])
+            self._turns.send(_CLOSING)
         except (websocket.WebSocketException, OSError):
             pass  # The command has ended, or the connection has: who receives says which.
         except Exception as error:  # Raised again by who waits for the end.
             self.failure = error
-            self._socket.abort()  # type: ignore[no-untyped-call]
 
 
 def _receive(
-    socket: websocket.WebSocket,
+    turns: _Turns,
     stdout: Callable[[bytes], object],
     sending: _Sending,
     *,
@@ -108,18 +157,14 @@ def _receive(
             raise errors.ClusterUnavailable(f"a command in pod {pod} was given up", hint=_BROKEN)
         if left <= 0:
             raise errors.ClusterUnavailable(f"a command in pod {pod} did not end in time", hint=_BROKEN)
-        socket.settimeout(min(left, _LOOK_SECONDS))
-        try:
-            kind, frame = socket.recv_data()
-        except websocket.WebSocketTimeoutException:
-            if time.monotonic() - asked_at > _SILENCE_SECONDS:
-                socket.ping()  # What lies between closes connections on which nothing is said.
-                asked_at = time.monotonic()
-            continue
+        frame = turns.receive(min(left, _LOOK_SECONDS))
         if sending.failure:
             raise sending.failure
-        if kind == websocket.ABNF.OPCODE_CLOSE or not frame:
-            raise websocket.WebSocketConnectionClosedException("closed before the command's end was told")
+        if frame is None:
+            if time.monotonic() - asked_at > _SILENCE_SECONDS:
+                turns.ping()  # What lies between closes connections on which nothing is said.
+                asked_at = time.monotonic()
+            continue
         channel, content = frame[0], frame[1:]
         if channel == _STDOUT and content:
             stdout(content)
