@@ -92,7 +92,7 @@ def test_each_database_says_whether_it_is_ready(ready: cli.Preview, tmp_path: pa
 def test_a_volume_that_is_kept_leaves_room_for_another_database(ready: cli.Preview, image: str) -> None:
     ready.configure({**cli.small(), "databases": {"redis": {"storage": "256Mi"}}})
     ready.up(image=image)
-    # With the app, too: a node keeps the contents of an immutable Secret for as long as a pod there uses one of its name.
+    # With the app: a node keeps what an immutable Secret had for as long as a pod there uses one of its name.
     ready.kubectl("delete", "deployment/app", "--cascade=foreground", "--wait")
     ready.kubectl("delete", "statefulset/redis", "pvc/data-redis-0", "--wait")
     ready.kubectl("delete", "secret/redis-login", "secret/redis-credentials-v1")
