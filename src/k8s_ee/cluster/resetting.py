@@ -34,7 +34,7 @@ def stop_app(cluster: client.Cluster, namespace: str, app: str, *, deadline: flo
         query={"fieldManager": environment.MANAGER},
         expected={404},
     )
-    remove = functools.partial(_delete, cluster, namespace, deadline=deadline)
+    remove = functools.partial(delete, cluster, namespace, deadline=deadline)
     pool.side_by_side([functools.partial(remove, job, "Job") for job in cluster.list("Job", namespace, mine)])
     with watching.watching(cluster, [watching.Subject("Pod", namespace, labels=tuple(mine.items()))]) as watch:
         while True:
@@ -58,14 +58,15 @@ def remove(
     (`time.monotonic()`).
     """
     for kind, one in (("StatefulSet", name), ("Pod", pod)):
-        _delete(cluster, namespace, cluster.get(kind, one, namespace), kind, deadline=deadline)
+        delete(cluster, namespace, cluster.get(kind, one, namespace), kind, deadline=deadline)
     found = cluster.get(_CLAIM, claim, namespace)
-    _delete(cluster, namespace, found, _CLAIM, deadline=deadline)
+    delete(cluster, namespace, found, _CLAIM, deadline=deadline)
     volume = found["spec"].get("volumeName") if found else None
     return _left(cluster, volume, deadline=min(deadline, time.monotonic() + _VOLUME_SECONDS)) if volume else ()
 
 
-def _delete(cluster: client.Cluster, namespace: str, found: Manifest | None, kind: str, *, deadline: float) -> None:
+def delete(cluster: client.Cluster, namespace: str, found: Manifest | None, kind: str, *, deadline: float) -> None:
+    """This very object, if it is there, until it is gone. Raises NotReady when that takes longer."""
     if found is None:
         return
     name, uid = found["metadata"]["name"], found["metadata"]["uid"]

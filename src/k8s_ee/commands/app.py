@@ -30,7 +30,7 @@ def deploy_app(ctx: session.Session, *, image: str) -> outcome.Outcome:
         room.wake(ctx, ctx.observed)
         sleeping.wake_databases(ctx.cluster, ctx.observed)
     started = time.monotonic()
-    passwords = logins.read(ctx, ctx.target().namespace, [one.engine for one in ctx.config.deployed])
+    passwords = logins.of_config(ctx)
     reporting.begin(ctx, "deploy-app", phase="app")
     for engine, login in passwords.items():
         logins.resume(ctx, plan.ENGINES[engine], login)
@@ -233,11 +233,4 @@ def apply(ctx: session.Session, manifests: list[Manifest]) -> None:
 
 
 def _wait(ctx: session.Session, workloads: list[tuple[str, str]]) -> None:
-    waiting.ready(
-        ctx.cluster,
-        ctx.target().namespace,
-        workloads,
-        deadline=min(ctx.deadline, time.monotonic() + ctx.config.app.startup_seconds + 60),
-        progress=ctx.say,
-        redact=ctx.redactor.redact,
-    )
+    ctx.await_ready(ctx.target().namespace, workloads, seconds=ctx.config.app.startup_seconds + 60)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import secrets
@@ -55,35 +56,28 @@ def side_by_side(ctx: session.Session, work: Sequence[Callable[[], T]]) -> list[
 
 def dump(ctx: session.Session, namespace: str, engine: plan.Engine, sink: Callable[[bytes], object]) -> None:
     """The app's data in the engine's own format, to `sink` as it comes. Raises NotReady with what the engine said."""
-    whole = Whole(sink, mark=secrets.token_bytes(16).hex().encode())
-    try:
+    with _whole(sink, what=f"the dump of {engine.name}") as whole:
         ended = _run(ctx, namespace, engine, _DUMP, whole.mark.decode(), stdin=whole.waiting(), stdout=whole.write)
-    finally:
-        whole.arrived.set()
-    _check(ctx, engine, ended, "can't be dumped")
-    if not whole.is_complete:
-        raise errors.ClusterUnavailable(f"the dump of {engine.name} arrived cut off", hint="run the same command again")
+        _check(ctx, engine, ended, "can't be dumped")
 
 
 def copy(ctx: session.Session, namespace: str, pod: str, path: str, sink: Callable[[bytes], object]) -> remote.Ended:
     """A file of a container in which `cat` is all there need be; its second operand is what it is sent, the mark."""
+    with _whole(sink, what=path) as whole:
+        stdin = itertools.chain([whole.mark], whole.waiting())
+        return _execute(ctx, namespace, pod, "cat", "--", path, "-", stdin=stdin, stdout=whole.write)
+
+
+@contextlib.contextmanager
+def _whole(sink: Callable[[bytes], object], *, what: str) -> Iterator[Whole]:
+    """For one command. Raises ClusterUnavailable when it ended and its mark has not arrived."""
     whole = Whole(sink, mark=secrets.token_bytes(16).hex().encode())
     try:
-        ended = remote.run(
-            ctx.cluster,
-            namespace,
-            pod,
-            *("cat", "--", path, "-"),
-            stdin=itertools.chain([whole.mark], whole.waiting()),
-            stdout=whole.write,
-            deadline=ctx.deadline,
-            given_up=ctx.interrupted.is_set,
-        )
+        yield whole
     finally:
         whole.arrived.set()
     if not whole.is_complete:
-        raise errors.ClusterUnavailable(f"{path} arrived cut off", hint="run the same command again")
-    return ended
+        raise errors.ClusterUnavailable(f"{what} arrived cut off", hint="run the same command again")
 
 
 class Whole:
@@ -194,11 +188,23 @@ def _run(
     stdin: Iterable[bytes] = (),
     stdout: Callable[[bytes], object] = lambda _chunk: None,
 ) -> remote.Ended:
+    command = ("sh", "-c", script, "sh", *arguments)
+    return _execute(ctx, namespace, engine.pod, *command, stdin=stdin, stdout=stdout)
+
+
+def _execute(
+    ctx: session.Session,
+    namespace: str,
+    pod: str,
+    *command: str,
+    stdin: Iterable[bytes],
+    stdout: Callable[[bytes], object],
+) -> remote.Ended:
     return remote.run(
         ctx.cluster,
         namespace,
-        engine.pod,
-        *("sh", "-c", script, "sh", *arguments),
+        pod,
+        *command,
         stdin=stdin,
         stdout=stdout,
         deadline=ctx.deadline,

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from k8s_ee import errors, helm, outcome, plan
-from k8s_ee.cluster import namespaces, pool, waiting
+from k8s_ee.cluster import namespaces, pool
 from k8s_ee.commands import admission, external, logins, seeds, session, volumes
 from k8s_ee.config import model
 
@@ -92,14 +92,7 @@ def _wait(ctx: session.Session, wanted: Sequence[model.Database]) -> None:
         return
     longest = max(one.startup_seconds for one in wanted)
     try:
-        waiting.ready(
-            ctx.cluster,
-            ctx.target().namespace,
-            [("StatefulSet", one.engine) for one in wanted],
-            deadline=min(ctx.deadline, time.monotonic() + longest + 30),
-            progress=ctx.say,
-            redact=ctx.redactor.redact,
-        )
+        ctx.await_ready(ctx.target().namespace, [("StatefulSet", one.engine) for one in wanted], seconds=longest + 30)
     except errors.NotReady:
         ctx.outputs["ready"] = _readiness(ctx, _answering(ctx))
         raise

@@ -16,7 +16,6 @@ from collections.abc import Iterator, Mapping
 from typing import BinaryIO
 
 from k8s_ee import downloads, errors, plan
-from k8s_ee.cluster import waiting
 from k8s_ee.commands import contents, session
 from k8s_ee.config import model, problems, rules
 from k8s_ee.plan import seeding
@@ -119,13 +118,11 @@ class _Bounded:
 
     def __init__(self, config: model.Config, wanted: model.Database, file: BinaryIO) -> None:
         self._config, self._wanted, self._file = config, wanted, file
-        self.sum = hashlib.sha256()
         self._size = 0
 
     def __call__(self, chunk: bytes) -> None:
         self._size += len(chunk)
         _check_size(self._config, self._wanted, self._size)
-        self.sum.update(chunk)
         self._file.write(chunk)
 
 
@@ -165,10 +162,12 @@ def _check_format(config: model.Config, wanted: model.Database, file: BinaryIO) 
 
 def _download(ctx: session.Session, wanted: model.Database, seed: model.Seed, keep: _Bounded) -> None:
     """Raises Unavailable, and ConfigError for another checksum."""
+    found = hashlib.sha256()
     for chunk in downloads.read(seed.url, deadline=ctx.deadline):
         keep(chunk)
-    if keep.sum.hexdigest() != seed.sha256:
-        message = f"what `url` gives has another checksum: {keep.sum.hexdigest()}"
+        found.update(chunk)
+    if found.hexdigest() != seed.sha256:
+        message = f"what `url` gives has another checksum: {found.hexdigest()}"
         raise wrong(ctx.config, wanted, message, "nothing was loaded; if it is what was meant, write this one")
 
 
@@ -179,14 +178,7 @@ def _carry(ctx: session.Session, wanted: model.Database, seed: model.Seed, keep:
     name = manifest["metadata"]["name"]
     (applied,) = ctx.cluster.apply((manifest,), manager=plan.manager(engine.name), namespace=namespace)
     try:
-        waiting.ready(
-            ctx.cluster,
-            namespace,
-            [("Deployment", name)],
-            deadline=ctx.deadline,
-            progress=ctx.say,
-            redact=ctx.redactor.redact,
-        )
+        ctx.await_ready(namespace, [("Deployment", name)])
         pods = ctx.cluster.list("Pod", namespace, labels={"app.kubernetes.io/name": name})
         # That of a run that was cut off may still be going.
         pod = max(pods, key=lambda one: str(one["metadata"]["creationTimestamp"]))["metadata"]["name"]

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from k8s_ee import environment, errors, plan
-from k8s_ee.cluster import kinds, messages, pool, waiting
+from k8s_ee.cluster import kinds, messages, pool
 from k8s_ee.commands import contents, secrecy, session
 
 Manifest = dict[str, Any]
@@ -37,6 +37,11 @@ def read(ctx: session.Session, namespace: str, engines: Iterable[str] = tuple(pl
         if isinstance(answer, errors.Refused):
             raise answer
     return {one.name: found for one, found in zip(wanted, answers, strict=True) if isinstance(found, dict)}
+
+
+def of_config(ctx: session.Session) -> dict[str, Manifest]:
+    """As `read`, of the databases that the config deploys."""
+    return read(ctx, ctx.target().namespace, [one.engine for one in ctx.config.deployed])
 
 
 def _try(ctx: session.Session, namespace: str, engine: plan.Engine) -> Manifest | errors.Refused | None:
@@ -174,14 +179,7 @@ def resume(ctx: session.Session, engine: plan.Engine, login: Manifest) -> None:
         return
     ctx.notes.append(f"{engine.name}: a change of its password was cut off, and is ended now")
     namespace = login["metadata"]["namespace"]
-    waiting.ready(
-        ctx.cluster,
-        namespace,
-        [("StatefulSet", engine.name)],
-        deadline=ctx.deadline,
-        progress=ctx.say,
-        redact=ctx.redactor.redact,
-    )
+    ctx.await_ready(namespace, [("StatefulSet", engine.name)])
     roll(ctx, namespace, {engine.name: named(engine, finish(ctx, engine, login))})
 
 

@@ -35,7 +35,7 @@ def reset_db(ctx: session.Session, *, engines: Sequence[str]) -> outcome.Outcome
         return ctx.result("reset-db", "planned", outputs={"databases": " ".join(one.engine for one in wanted)})
     helm.executable()  # before anything is deleted
     started = time.monotonic()
-    _passwords(ctx)
+    logins.of_config(ctx)
     _begin_anew(ctx, wanted)
     return _bring_back(ctx, image, started) if image else _without_app(ctx)
 
@@ -103,14 +103,10 @@ def _remove(ctx: session.Session, engine: plan.Engine) -> None:
 
 def _bring_back(ctx: session.Session, image: str, started: float) -> outcome.Outcome:
     external.wait(ctx)
-    release = app.render(ctx, image=image, passwords=_passwords(ctx))
+    release = app.render(ctx, image=image, passwords=logins.of_config(ctx))
     app.migrate(ctx, release)
     app.roll_out(ctx, release)
     return app.finish(ctx, command="reset-db", started=started)
-
-
-def _passwords(ctx: session.Session) -> dict[str, databases.Manifest]:
-    return logins.read(ctx, ctx.target().namespace, [one.engine for one in ctx.config.deployed])
 
 
 def _without_app(ctx: session.Session) -> outcome.Outcome:

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import BinaryIO, cast
 
 from k8s_ee import archive, environment, errors, outcome, plan, storage
-from k8s_ee.cluster import kinds, messages, waiting
+from k8s_ee.cluster import kinds, messages
 from k8s_ee.commands import backup, contents, inspect, session
 
 _RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
@@ -152,12 +152,5 @@ def _restart(ctx: session.Session, namespace: str) -> None:
         content_type=messages.MERGE_PATCH,
         query={"fieldManager": environment.MANAGER},
     )
-    waiting.ready(
-        ctx.cluster,
-        namespace,
-        [("Deployment", plan.APP)],
-        deadline=ctx.deadline,
-        progress=ctx.say,
-        redact=ctx.redactor.redact,
-    )
+    ctx.await_ready(namespace, [("Deployment", plan.APP)])
     ctx.notes.append("the app is restarted")

@@ -79,14 +79,7 @@ def _hand_over(ctx: session.Session, observed: environment.Observed, names: dict
     ctx.notes.append(f"{observed.namespace}: changed the password of {', '.join(names)}")
     if not logins.roll(ctx, observed.namespace, names):
         return
-    waiting.ready(
-        ctx.cluster,
-        observed.namespace,
-        [("Deployment", plan.APP)],
-        deadline=ctx.deadline,
-        progress=ctx.say,
-        redact=ctx.redactor.redact,
-    )
+    ctx.await_ready(observed.namespace, [("Deployment", plan.APP)])
     if observed.head_sha:
         waiting.served(ctx.cluster, observed.namespace, plan.APP, observed.head_sha, deadline=ctx.deadline)
 

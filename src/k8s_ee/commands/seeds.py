@@ -12,7 +12,7 @@ import secrets
 from collections.abc import Sequence
 
 from k8s_ee import errors, plan
-from k8s_ee.cluster import pool, waiting, watching
+from k8s_ee.cluster import pool, resetting
 from k8s_ee.commands import contents, dumps, session, volumes
 from k8s_ee.config import model
 from k8s_ee.plan import seeding
@@ -111,18 +111,8 @@ def _empty(ctx: session.Session, engine: plan.Engine) -> None:
     """Of what a run that was cut off left. Its load may go on in the container: with the pod it ends."""
     namespace = ctx.target().namespace
     pod = ctx.cluster.get("Pod", engine.pod, namespace)
-    if pod:
-        uid = pod["metadata"]["uid"]
-        ctx.cluster.delete("Pod", engine.pod, namespace, uid=uid)
-        watching.gone(ctx.cluster, "Pod", engine.pod, namespace=namespace, uid=uid, deadline=ctx.deadline)
-    waiting.ready(
-        ctx.cluster,
-        namespace,
-        [("StatefulSet", engine.name)],
-        deadline=ctx.deadline,
-        progress=ctx.say,
-        redact=ctx.redactor.redact,
-    )
+    resetting.delete(ctx.cluster, namespace, pod, "Pod", deadline=ctx.deadline)
+    ctx.await_ready(namespace, [("StatefulSet", engine.name)])
     contents.wipe(ctx, namespace, engine)
 
 

@@ -6,10 +6,11 @@ import contextlib
 import dataclasses
 import datetime
 import functools
+import math
 import pathlib
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from k8s_ee import config as configs
@@ -97,6 +98,19 @@ class Session:
     def deadline(self) -> float:
         """On the monotonic clock, in seconds."""
         return self._started + self.options.timeout + self.waited
+
+    def await_ready(self, namespace: str, workloads: Sequence[tuple[str, str]], *, seconds: float = math.inf) -> None:
+        """Workloads by kind and name, for as long as the command may take, or less. Raises NotReady with the cause."""
+        from k8s_ee.cluster import waiting
+
+        waiting.ready(
+            self.cluster,
+            namespace,
+            workloads,
+            deadline=min(self.deadline, time.monotonic() + seconds),
+            progress=self.say,
+            redact=self.redactor.redact,
+        )
 
     @contextlib.contextmanager
     def phase(self, name: str) -> Iterator[None]:

@@ -59,8 +59,7 @@ def up(ctx: session.Session, *, image: str) -> outcome.Outcome:
 def _render(ctx: session.Session, image: str) -> tuple[dict[str, tuple[Manifest, ...]], tuple[Manifest, ...]]:
     """The databases, by engine, and the app."""
     with pool.beside(functools.partial(databases.render, ctx)) as stores:
-        wanted = [one.engine for one in ctx.config.deployed]
-        release = app.render(ctx, image=image, passwords=logins.read(ctx, ctx.target().namespace, wanted))
+        release = app.render(ctx, image=image, passwords=logins.of_config(ctx))
     return stores(), release
 
 
