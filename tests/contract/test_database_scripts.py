@@ -157,6 +157,7 @@ def test_a_dump_loads_into_an_empty_one_only_and_is_the_same_there(
         kind.answer(server, kind.fill)
         dump = done(server.script("dump.sh"))
         assert server.script("load.sh", stdin=dump).returncode == 3
+        assert server.script("load.sh", "check").returncode == 3
         assert done(server.script("dump.sh")) == dump
         with servers.made(kind.engine, image=kind.image) as other, other.running():
             done(other.script("load.sh", stdin=dump))
@@ -180,6 +181,7 @@ def test_what_is_no_dump_is_refused_and_leaves_nothing(kind: Kind, shared: dict[
         done(server.script("wipe.sh"))
         assert server.script("load.sh", stdin=broken).returncode == 1
         assert done(server.script("dump.sh")) == empty
+        done(server.script("load.sh", "check", stdin=broken))  # reads nothing of it
 
 
 @EACH

@@ -179,8 +179,8 @@ def dump(server: servers.Server) -> bytes:
     return done.stdout
 
 
-def load(server: servers.Server, data: bytes) -> int:
-    command = server.inside("sh", str(server.scripts / "load.sh"))
+def load(server: servers.Server, data: bytes, *words: str) -> int:
+    command = server.inside("sh", str(server.scripts / "load.sh"), *words)
     return subprocess.run(command, env=server.env, input=data, capture_output=True, check=False).returncode
 
 
@@ -202,11 +202,12 @@ def test_nothing_is_loaded_over_objects_nor_from_half_a_dump(server: servers.Ser
     with server.running():
         put(server, "a", b"x" * 200_000)
         data = dump(server)
-        assert load(server, data) == 3
+        assert load(server, data) == load(server, b"", "check") == 3
         assert server.script("wipe.sh").returncode == 0
         assert names(server) == []
         assert load(server, data[: len(data) // 2]) not in {0, 3}
         assert names(server) == []
+        assert load(server, b"", "check") == 0
         assert load(server, data) == 0
         assert names(server) == ["a"]
 

@@ -16,6 +16,8 @@ import urllib.parse
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from tests.wire import commands
+
 Manifest = dict[str, Any]
 
 _PATH = re.compile(
@@ -56,6 +58,8 @@ class Kube:
         self.faults: list[Fault] = []
         self.events: list[tuple[str, str, Callable[[], object]]] = []
         self.logs: dict[tuple[str, str, bool], str] = {}
+        self.run: commands.Run = commands.nothing
+        self.commands: list[commands.Command] = []
         self.changed = threading.Condition(threading.RLock())
         self.version = 100
         self.oldest = 0
@@ -172,6 +176,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         )
         if match["sub"] == "log":
             return self._log(match["name"], query)
+        if match["sub"] == "exec":
+            return self._exec(match["name"], parts.query)
         if query.get("watch"):
             return self._watch(collection, query)
         with self.kube.changed:
@@ -320,6 +326,22 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if text is None:
             return self._status(400, "container is not there")
         return self._raw(200, text.encode(), "text/plain")
+
+    def _exec(self, pod: str, query: str) -> None:
+        self.send_response(101)
+        for name, value in (
+            ("Upgrade", "websocket"),
+            ("Connection", "Upgrade"),
+            ("Sec-WebSocket-Accept", commands.accept(self.headers["Sec-WebSocket-Key"])),
+            ("Sec-WebSocket-Protocol", self.headers["Sec-WebSocket-Protocol"]),
+        ):
+            self.send_header(name, value)
+        self.end_headers()
+        self.close_connection = True
+        words = tuple(value for name, value in urllib.parse.parse_qsl(query) if name == "command")
+        done = commands.serve(self.rfile, self.wfile, pod=pod, words=words, run=self.kube.run)
+        with self.kube.changed:
+            self.kube.commands.append(done)
 
     def _missing(self, collection: str, name: str) -> None:
         self._status(404, f'{collection.rpartition("/")[2]} "{name}" not found')

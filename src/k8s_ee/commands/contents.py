@@ -139,8 +139,12 @@ def chunks(file: BinaryIO) -> Iterator[bytes]:
 
 
 def is_empty(ctx: session.Session, namespace: str, engine: plan.Engine) -> bool:
-    """Asks to load nothing: whether that can be loaded does not matter. Raises as `remote.run`."""
-    return _run(ctx, namespace, engine, f"sh {_SCRIPTS}/load.sh").code != _NOT_EMPTY
+    """Raises NotReady with what the engine said."""
+    ended = _run(ctx, namespace, engine, f"sh {_SCRIPTS}/load.sh check")
+    if ended.code == _NOT_EMPTY:
+        return False
+    _check(ctx, engine, ended, "does not say whether it is empty")
+    return True
 
 
 def version(ctx: session.Session, namespace: str, engine: plan.Engine) -> str:

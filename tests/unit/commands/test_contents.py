@@ -1,10 +1,15 @@
-"""A dump is whole when the mark at its end has arrived, wherever the connection cuts it into pieces."""
+"""A dump is whole when the mark at its end has arrived, wherever the connection cuts it into pieces; empty is what was
+seen to be."""
 
 from __future__ import annotations
 
 import pytest
 
+from k8s_ee import errors, plan
 from k8s_ee.commands import contents
+from tests.unit.commands import sweeps
+from tests.unit.commands.test_janitor import world as world  # noqa: PLC0414 - the fixture
+from tests.wire import commands
 
 MARK = b"#mark#"
 
@@ -25,3 +30,15 @@ def test_without_its_mark_it_is_not_whole() -> None:
     whole.write(b"data" + MARK[:-1])
     assert not whole.is_complete
     assert not whole.arrived.is_set()
+
+
+def test_a_database_that_gives_no_answer_is_not_an_empty_one(world: sweeps.World) -> None:
+    redis = plan.ENGINES["redis"]
+    for code, empty in ((0, True), (3, False)):
+        world.kube.run = lambda _command, code=code: commands.Ended(code)  # type: ignore[misc]
+        assert contents.is_empty(world.session(after=sweeps.HOUR), "shop-pr-7", redis) is empty
+    world.kube.run = lambda _command: commands.Ended(1, stderr=b"LOADING Valkey is loading the dataset")
+    with pytest.raises(errors.NotReady, match="redis does not say whether it is empty") as caught:
+        contents.is_empty(world.session(after=sweeps.HOUR), "shop-pr-7", redis)
+    assert "is loading the dataset" in caught.value.hint
+    assert {one.text for one in world.kube.commands} == {"sh -c sh /etc/k8s-ee/scripts/load.sh check sh"}
