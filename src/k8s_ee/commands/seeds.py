@@ -90,12 +90,17 @@ def _tell(ctx: session.Session, one: model.Database, step: seeding.Step) -> None
 
 def _load(ctx: session.Session, one: model.Database, before: str, digest: str) -> None:
     engine, loading = plan.ENGINES[one.engine], f"{seeding.LOADING}{digest} {secrets.token_hex(4)}"
+    # Nothing is noted when the run before was killed after its app had begun. As half a seed, that would be emptied.
+    if not before and not contents.is_empty(ctx, ctx.target().namespace, engine):
+        _tell(ctx, one, "new")
+        _note(ctx, engine, before, seeding.NONE)
+        return
     with dumps.opened(ctx, one, _checkout(ctx)) as file:
         _note(ctx, engine, before, loading)
         if before:
             _empty(ctx, engine)
         loaded = contents.load(ctx, ctx.target().namespace, engine, file)
-    if not loaded:  # Nothing was noted because the run before was killed when its app had begun.
+    if not loaded:  # Somebody was faster.
         _tell(ctx, one, "new")
     _note(ctx, engine, loading, seeding.LOADED + digest if loaded else seeding.NONE)
 

@@ -1,8 +1,9 @@
-"""What is noted on volumes, and what is said of seeds that are not loaded; loading itself is in tests/cluster."""
+"""What is noted on volumes, and what is said of seeds that are not loaded; what databases do is in tests/cluster."""
 
 from __future__ import annotations
 
 import pathlib
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,7 @@ from k8s_ee.commands import dumps, seeds, session
 from k8s_ee.plan import seeding
 from tests.unit.commands import sweeps
 from tests.unit.commands.test_janitor import world as world  # noqa: PLC0414 - the fixture
+from tests.wire import commands, kube
 
 CLAIMS = "/api/v1/namespaces/shop-pr-7/persistentvolumeclaims"
 
@@ -101,3 +103,47 @@ def test_an_answer_that_got_lost_is_no_other_run(world: sweeps.World, tmp_path: 
     world.kube.meanwhile("PATCH", CLAIMS, lambda: world.kube.put(CLAIMS, same))
     seeds.apply(ctx)
     assert note(world) == "none"
+
+
+def loading(code: int, *, check: int = 0) -> commands.Run:
+    """A database whose load ends so, and which says so of whether it is empty."""
+
+    def run(command: commands.Command) -> commands.Ended:
+        return commands.Ended(check if "load.sh check" in command.text else code, stderr=b"no room")
+
+    return run
+
+
+def test_a_seed_is_loaded_into_an_empty_database_and_that_is_noted(world: sweeps.World, tmp_path: pathlib.Path) -> None:
+    ctx = deploy(world, tmp_path, "")
+    seeds.apply(ctx)
+    digest = dumps.digest(ctx.config, ctx.config.databases[0], tmp_path)
+    assert note(world) == f"loaded {digest}"
+    assert [one.stdin for one in world.kube.commands] == [b"", b"0 x61 0 SET x61\n"]
+
+
+def test_a_seed_that_was_cut_off_is_noted_so_that_it_is_begun_anew(world: sweeps.World, tmp_path: pathlib.Path) -> None:
+    ctx = deploy(world, tmp_path, "")
+    world.kube.run = loading(1)
+    with pytest.raises(errors.NotReady, match="can't load what it was given"):
+        seeds.apply(ctx)
+    assert note(world).startswith("loading ")
+
+
+def test_what_was_there_before_any_seed_is_never_noted_as_half_of_one(
+    world: sweeps.World, tmp_path: pathlib.Path
+) -> None:
+    """That would be emptied by the next deploy. An app may have begun before its run was killed."""
+    ctx = deploy(world, tmp_path, "")
+    world.kube.run = loading(1, check=3)
+    seeds.apply(ctx)
+    (told,) = ctx.notes
+    assert "the database has been in use before" in told
+    assert note(world) == "none"
+    assert [one["metadata"]["annotations"] for one in map(_body, world.kube.of("PATCH", CLAIMS))] == [
+        {seeding.NOTE: "none"}
+    ]
+
+
+def _body(seen: kube.Seen) -> dict[str, Any]:
+    return dict(seen.body)
