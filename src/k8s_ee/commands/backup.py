@@ -12,16 +12,17 @@ from collections.abc import Collection, Iterator, Mapping
 import k8s_ee
 from k8s_ee import archive, environment, errors, outcome, plan, storage
 from k8s_ee.cluster import sleeping
-from k8s_ee.commands import contents, inspect, keeping, session
+from k8s_ee.commands import contents, inspect, keeping, seeds, session
 
 _AGAIN = "an archive is whole or not there, and the databases are as they were: run the same command again"
 
 
 def backup(ctx: session.Session, *, engines: Collection[str], to: str, project: str = "") -> outcome.Outcome:
-    """The Outcome names the archive. Raises Refused for an environment that sleeps, InputError for one without these
-    databases and for a destination that is there already, NotReady with what a database said."""
+    """The Outcome names the archive. Raises Refused for an environment that sleeps and for half a seed, InputError for
+    one without these databases and for a destination that is there already, NotReady with what a database said."""
     observed = only(ctx, project)
     there = deployed(ctx, observed, engines)
+    seeds.require_whole_in(ctx, observed.namespace, there)
     place = storage.parse(to, default=_name(observed, ctx.now()))
     check_free(ctx, place)
     ctx.outputs |= {"archive": str(place), "databases": " ".join(there)}

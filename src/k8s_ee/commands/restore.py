@@ -12,7 +12,7 @@ from typing import BinaryIO, cast
 
 from k8s_ee import archive, environment, errors, outcome, plan, storage
 from k8s_ee.cluster import kinds, messages
-from k8s_ee.commands import backup, contents, inspect, session
+from k8s_ee.commands import backup, contents, inspect, seeds, session
 
 _RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
 
@@ -21,8 +21,8 @@ def restore(
     ctx: session.Session, *, source: str, engines: Collection[str], replace: bool, project: str = ""
 ) -> outcome.Outcome:
     """The whole archive is checked before anything is touched. Raises InputError for one that can't be used, Refused
-    for databases that are not empty (unless `replace`), too old, or of another repository; NotReady for what a
-    database said."""
+    for databases that are not empty (unless `replace`), too old, of another repository, or that may hold half a seed;
+    NotReady for what a database said."""
     observed = backup.only(ctx, project)
     with _fetched(ctx, source) as path:
         with ctx.phase("verify"):
@@ -30,6 +30,7 @@ def restore(
             entries = _wanted(manifest, engines, source=source)
             backup.deployed(ctx, observed, list(entries))
             _same_repository(manifest, observed, source=source)
+            seeds.require_whole_in(ctx, observed.namespace, entries)
         ctx.outputs |= {"archive": source, "databases": " ".join(entries)}
         if ctx.options.dry_run:
             ctx.notes += [f"{one.engine}: {one.size:,} bytes from version {one.version}" for one in entries.values()]

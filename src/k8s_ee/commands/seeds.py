@@ -9,7 +9,7 @@ import contextlib
 import functools
 import pathlib
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from k8s_ee import errors, plan
 from k8s_ee.cluster import pool, resetting
@@ -53,9 +53,15 @@ def foresee(ctx: session.Session) -> None:
 
 def require_whole(ctx: session.Session) -> None:
     """Raises Refused when a database may hold half a seed."""
-    for one in ctx.config.deployed:
-        if seeding.noted(volumes.of(ctx, plan.ENGINES[one.engine])).startswith(seeding.LOADING):
-            message = f"the seed of {one.engine} was not loaded to its end"
+    require_whole_in(ctx, ctx.target().namespace, [one.engine for one in ctx.config.deployed])
+
+
+def require_whole_in(ctx: session.Session, namespace: str, engines: Iterable[str]) -> None:
+    """The same of these; the next deploy empties one that does."""
+    for name in engines:
+        claim = ctx.cluster.get("PersistentVolumeClaim", plan.ENGINES[name].claim, namespace)
+        if seeding.noted(claim).startswith(seeding.LOADING):
+            message = f"the seed of {name} was not loaded to its end"
             raise errors.Refused(message, hint="run deploy-db first: it begins anew")
 
 

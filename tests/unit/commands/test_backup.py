@@ -10,10 +10,12 @@ import pytest
 
 from k8s_ee import archive, errors
 from k8s_ee.commands import backup, restore, session
+from k8s_ee.plan import seeding
 from tests.unit.commands.test_lifecycle import CREATED, World
 from tests.unit.commands.test_lifecycle import world as world  # noqa: PLC0414 - the fixture
 
 SETS = "/apis/apps/v1/namespaces/shop-pr-7/statefulsets"
+CLAIMS = "/api/v1/namespaces/shop-pr-7/persistentvolumeclaims"
 
 
 def deploy(world: World, *engines: str) -> None:
@@ -103,3 +105,18 @@ def test_a_database_that_this_version_does_not_know_is_named(world: World, tmp_p
     with pytest.raises(errors.InputError, match="no database oracle"):
         restore.restore(asked(world), source=str(source), engines=(), replace=False)
     assert json.loads(source.read_bytes()[512:].split(b"\0")[0])["databases"].keys() == {"redis", "oracle"}
+
+
+def test_what_the_next_deploy_would_empty_is_neither_saved_nor_loaded_into(
+    world: World, tmp_path: pathlib.Path
+) -> None:
+    """A seed that was cut off: a deploy takes whatever is there for half of it."""
+    deploy(world, "redis")
+    source = str(made(tmp_path, "redis"))
+    noted = {seeding.NOTE: "loading sum run"}
+    world.kube.put(CLAIMS, {"metadata": {"name": "data-redis-0", "annotations": noted}, "spec": {}})
+    with pytest.raises(errors.Refused, match="the seed of redis was not loaded to its end"):
+        restore.restore(asked(world), source=source, engines=(), replace=True)
+    with pytest.raises(errors.Refused, match="the seed of redis was not loaded to its end"):
+        backup.backup(asked(world), engines=(), to=str(tmp_path))
+    assert world.kube.commands == []
