@@ -322,3 +322,14 @@ def test_mariadb_takes_quotes_and_backslashes_in_names_and_password_as_they_are(
             assert answer.stdout.split("\n") == [login["MYSQL_DATABASE"], "information_schema", ""], answer.stderr
             done(server.script("wipe.sh"))
             assert server.ready()
+
+
+def test_postgresql_loads_a_dump_also_where_an_app_had_made_the_public_schema_anew() -> None:
+    """As tools do that begin anew. A dump takes that schema for granted."""
+    kind = KINDS["postgresql"]
+    with servers.made("postgresql") as server, server.running():
+        kind.answer(server, "DROP SCHEMA public CASCADE; CREATE SCHEMA public;\n" + kind.write)
+        dump = done(server.script("dump.sh"))
+        done(server.script("wipe.sh"))
+        done(server.script("load.sh", stdin=dump))
+        assert kind.answer(server, kind.read) == "kept"
