@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 import pathlib
+import ssl
+import time
 import urllib.parse
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, BinaryIO
@@ -16,7 +19,9 @@ from k8s_ee import errors, settings
 if TYPE_CHECKING:
     import minio
 
-_CHUNK = 1 << 20
+_CHUNK = 1 << 16
+_CONNECT_SECONDS = 10.0
+_ATTEMPTS = 3
 _AMAZON = "https://s3.amazonaws.com"
 _ABSENT = frozenset({"NoSuchKey", "NoSuchObject", "NoSuchBucket"})
 _DENIED = frozenset({"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken"})
@@ -51,10 +56,13 @@ def parse(text: str, *, default: str = "") -> Bucket | pathlib.Path:
 class Storage:
     """Every method raises Refused for who may not, InputError for a bucket that is not there, else StorageUnavailable.
 
-    Nothing is there under a key before all of it is: an upload that breaks off leaves no object.
+    Nothing is there under a key before all of it is: an upload that breaks off leaves no object. `deadline` is on the
+    monotonic clock; `silence` is how many seconds may pass without a byte.
     """
 
     access: settings.S3
+    deadline: float = math.inf
+    silence: float = 60.0
 
     def holds(self, place: Bucket) -> bool:
         with self._client(place) as client:
@@ -68,15 +76,17 @@ class Storage:
 
     def put(self, path: pathlib.Path, place: Bucket) -> None:
         with self._client(place) as client, path.open("rb") as file:
-            client.put_object(bucket_name=place.bucket, object_name=place.key, data=file, length=path.stat().st_size)
+            timed, size = _Timed(file, place, self.deadline), path.stat().st_size
+            client.put_object(bucket_name=place.bucket, object_name=place.key, data=timed, length=size)  # type: ignore[arg-type]
 
     def get(self, place: Bucket, into: BinaryIO) -> None:
         """What has arrived when the connection breaks is no error here: whoever reads it compares it."""
         with self._client(place) as client:
             answer = client.get_object(bucket_name=place.bucket, object_name=place.key)
             try:
-                for chunk in answer.stream(_CHUNK):
+                while chunk := answer.read1(_CHUNK):
                     into.write(chunk)
+                    _check(place, self.deadline)
             finally:
                 answer.close()
                 answer.release_conn()
@@ -113,7 +123,37 @@ class Storage:
             secure=address.scheme == "https",
             # Amazon's own says where a bucket is; others mostly know one region.
             region=access.region or ("us-east-1" if access.endpoint else None),
+            http_client=self._pool(),
         )
+
+    def _pool(self) -> urllib3.PoolManager:
+        """The client's own would ask a storage that does not answer for half an hour."""
+        import certifi  # which comes with the client
+
+        trusted = ssl.create_default_context()
+        trusted.load_verify_locations(certifi.where())
+        silence = min(self.silence, max(1.0, self.deadline - time.monotonic()))
+        return urllib3.PoolManager(
+            timeout=urllib3.Timeout(connect=min(silence, _CONNECT_SECONDS), read=silence),
+            retries=urllib3.Retry(total=_ATTEMPTS - 1, backoff_factor=0.2, status_forcelist=[500, 502, 503, 504]),
+            ssl_context=trusted,
+        )
+
+
+class _Timed:
+    """A file that can be read until then."""
+
+    def __init__(self, file: BinaryIO, place: Bucket, deadline: float) -> None:
+        self._file, self._place, self._deadline = file, place, deadline
+
+    def read(self, size: int = -1) -> bytes:
+        _check(self._place, self._deadline)
+        return self._file.read(size)
+
+
+def _check(place: Bucket, deadline: float) -> None:
+    if time.monotonic() > deadline:
+        raise errors.StorageUnavailable(f"{place} takes too long", hint="give more time: --timeout")
 
 
 def _error(code: str | None, message: str, place: Bucket) -> errors.K8sEEError:

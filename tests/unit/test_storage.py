@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import pathlib
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -57,3 +63,48 @@ def test_a_name_that_no_bucket_can_have_is_no_bug_of_ours() -> None:
     access = settings.S3(key="k", secret="s", endpoint="http://127.0.0.1:1")
     with pytest.raises(errors.InputError, match="can't be asked for"):
         storage.Storage(access).holds(storage.Bucket("A", "key"))
+
+
+@contextlib.contextmanager
+def served(answer: Callable[[socket.socket], None]) -> Iterator[storage.Storage]:
+    """A storage that does this with each connection; asked for at most two seconds."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def accept() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    connection, _ = server.accept()
+                    open_.append(connection)
+                    threading.Thread(target=answer, args=(connection,), daemon=True).start()
+
+        open_: list[socket.socket] = []
+        threading.Thread(target=accept, daemon=True).start()
+        access = settings.S3(key="k", secret="s", endpoint=f"http://127.0.0.1:{server.getsockname()[1]}")
+        yield storage.Storage(access, deadline=time.monotonic() + 2, silence=0.2)
+        server.shutdown(socket.SHUT_RDWR)
+        for one in open_:
+            one.close()
+
+
+def trickle(connection: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        connection.recv(65536)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+        while True:
+            connection.sendall(b"x")
+            time.sleep(0.05)
+
+
+def test_a_storage_that_does_not_answer_is_waited_for_no_longer_than_was_allowed(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "a").write_bytes(b"content")
+    place = storage.Bucket("bucket", "key")
+    with served(lambda _connection: None) as silent:
+        for ask in (lambda: silent.holds(place), lambda: silent.put(tmp_path / "a", place)):
+            with pytest.raises(errors.StorageUnavailable, match="s3://bucket/key can't be reached"):
+                ask()
+
+
+def test_what_arrives_too_slowly_is_given_up_and_that_is_said() -> None:
+    with served(trickle) as slow, pytest.raises(errors.StorageUnavailable, match="takes too long") as caught:
+        slow.get(storage.Bucket("bucket", "key"), io.BytesIO())
+    assert "--timeout" in caught.value.hint

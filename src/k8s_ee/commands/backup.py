@@ -79,7 +79,7 @@ def deployed(ctx: session.Session, observed: environment.Observed, wanted: Colle
 def check_free(ctx: session.Session, place: storage.Bucket | pathlib.Path) -> None:
     """Raises InputError when there is something already, or nowhere to put it."""
     if isinstance(place, storage.Bucket):
-        taken = storage.Storage(ctx.settings.s3).holds(place)
+        taken = storage.Storage(ctx.settings.s3, deadline=ctx.deadline).holds(place)
     else:
         taken = place.exists()
         if not place.parent.is_dir():
@@ -105,7 +105,7 @@ def write(
         with ctx.phase("store"):
             archive.write(whole, manifest, folder)
             if isinstance(place, storage.Bucket):
-                storage.Storage(ctx.settings.s3).put(whole, place)
+                storage.Storage(ctx.settings.s3, deadline=ctx.deadline).put(whole, place)
             else:
                 archive.place(whole, place)
     return manifest

@@ -52,7 +52,7 @@ def _fetched(ctx: session.Session, source: str) -> Iterator[pathlib.Path]:
         return
     with tempfile.NamedTemporaryFile(prefix="k8s-ee-restore-") as file:
         with ctx.phase("fetch"):
-            storage.Storage(ctx.settings.s3).get(place, cast(BinaryIO, file))
+            storage.Storage(ctx.settings.s3, deadline=ctx.deadline).get(place, cast(BinaryIO, file))
             file.flush()
         yield pathlib.Path(file.name)
 
