@@ -5,10 +5,10 @@ from __future__ import annotations
 import base64
 import dataclasses
 import hashlib
+import io
 import json
 import struct
 from collections.abc import Callable, Iterator
-from typing import BinaryIO
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, 1.3
 _STDIN, _STDOUT, _STDERR, _STATUS, _CLOSE = 0, 1, 2, 3, 255
@@ -45,7 +45,7 @@ def accept(key: str) -> str:
     return base64.b64encode(hashlib.sha1(key.encode() + _GUID).digest()).decode()  # noqa: S324 - as the protocol says
 
 
-def serve(source: BinaryIO, sink: BinaryIO, *, pod: str, words: tuple[str, ...], run: Run) -> Command:
+def serve(source: io.BufferedIOBase, sink: io.BufferedIOBase, *, pod: str, words: tuple[str, ...], run: Run) -> Command:
     """One command, after the handshake, to its end."""
     stdin = bytearray()
     for channel, content in _frames(source):
@@ -62,7 +62,7 @@ def serve(source: BinaryIO, sink: BinaryIO, *, pod: str, words: tuple[str, ...],
     return command
 
 
-def _frames(source: BinaryIO) -> Iterator[tuple[int, bytes]]:
+def _frames(source: io.BufferedIOBase) -> Iterator[tuple[int, bytes]]:
     """Channel and content of each binary message. Clients mask them, and never cut one into several frames."""
     while head := source.read(2):
         size = head[1] & 127
@@ -75,7 +75,7 @@ def _frames(source: BinaryIO) -> Iterator[tuple[int, bytes]]:
             yield content[0], content[1:]
 
 
-def _send(sink: BinaryIO, content: bytes) -> None:
+def _send(sink: io.BufferedIOBase, content: bytes) -> None:
     size = bytes([len(content)]) if len(content) < 126 else bytes([126]) + struct.pack(">H", len(content))
     sink.write(b"\x82" + size + content)
     sink.flush()

@@ -8,7 +8,7 @@ from typing import Any
 
 from k8s_ee import environment, errors, outcome, plan
 from k8s_ee.cluster import kinds, marks, messages, pool, sleeping, waiting
-from k8s_ee.commands import keeping, logins, session
+from k8s_ee.commands import contents, keeping, logins, session
 
 Manifest = dict[str, Any]
 
@@ -36,13 +36,16 @@ def _rotate(ctx: session.Session, engines: Collection[str], observed: environmen
         )
     chosen = _chosen(ctx, engines, observed.namespace)
     with ctx.phase("passwords"):
-        changed = pool.side_by_side([functools.partial(_change, ctx, observed.namespace, one) for one in chosen])
-    names = {one.name: logins.named(one, login) for one, login in zip(chosen, changed, strict=True)}
-    if not ctx.options.dry_run:
+        ends = contents.side_by_side(ctx, [functools.partial(_change, ctx, observed.namespace, one) for one in chosen])
+    changed = [(one, login) for one, login in zip(chosen, ends, strict=True) if isinstance(login, dict)]
+    names = {one.name: logins.named(one, login) for one, login in changed}
+    if names and not ctx.options.dry_run:
         with ctx.phase("app"):
             _hand_over(ctx, observed, names)
-        ends = [functools.partial(_end, ctx, one, login) for one, login in zip(chosen, changed, strict=True)]
-        pool.side_by_side(ends)
+        pool.side_by_side([functools.partial(_end, ctx, one, login) for one, login in changed])
+    for failed in ends:
+        if isinstance(failed, errors.K8sEEError):
+            raise failed
     return {**keeping.row(observed, until=None), "secrets": " ".join(names.values())}
 
 
@@ -69,9 +72,13 @@ def _sees_changes(stateful: Manifest, engine: plan.Engine) -> bool:
     return engine.login in [(one.get("secret") or {}).get("secretName") for one in volumes]
 
 
-def _change(ctx: session.Session, namespace: str, engine: plan.Engine) -> Manifest:
-    begun = logins.begin(ctx, engine, logins.current(ctx, namespace, engine))
-    return begun if ctx.options.dry_run else logins.finish(ctx, engine, begun)
+def _change(ctx: session.Session, namespace: str, engine: plan.Engine) -> Manifest | errors.K8sEEError:
+    """The login, or why it could not be changed: the app still has to hear of the others, which refuse the old ones."""
+    try:
+        begun = logins.begin(ctx, engine, logins.current(ctx, namespace, engine))
+        return begun if ctx.options.dry_run else logins.finish(ctx, engine, begun)
+    except errors.ONE_OF_MANY as error:
+        return error
 
 
 def _hand_over(ctx: session.Session, observed: environment.Observed, names: dict[str, str]) -> None:

@@ -1,4 +1,4 @@
-"""The Secrets of databases, up to where a database has to be asked; that is in tests/cluster/test_rotating.py."""
+"""The Secrets of databases, and who reads which; what databases make of them is in tests/cluster/test_rotating.py."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from k8s_ee.commands import databases, logins, rotating, secrecy, session
 from k8s_ee.config import model
 from tests.unit.commands import sweeps
 from tests.unit.commands.test_janitor import world as world  # noqa: PLC0414 - the fixture
+from tests.wire import commands
 
 REDIS = plan.ENGINES["redis"]
+MARIADB = plan.ENGINES["mariadb"]
 NAMESPACE = "shop-pr-7"
 SECRETS = f"/api/v1/namespaces/{NAMESPACE}/secrets"
 APPS = f"/apis/apps/v1/namespaces/{NAMESPACE}"
@@ -54,16 +56,22 @@ class Home:
         self.world.kube.put(SECRETS, {**found, "data": found["data"] | plan.logins.beginning(password)["data"]})
 
     def run_redis(self, secret: str = REDIS.login) -> None:
-        volumes = [{"name": "credentials", "secret": {"secretName": secret}}]
+        self.run(REDIS, secret)
+
+    def run(self, engine: plan.Engine, secret: str = "") -> None:
+        volumes = [{"name": "credentials", "secret": {"secretName": secret or engine.login}}]
         spec = {"template": {"spec": {"volumes": volumes}}}
-        self.world.kube.put(f"{APPS}/statefulsets", {"metadata": {"name": "redis"}, "spec": spec})
+        self.world.kube.put(f"{APPS}/statefulsets", {"metadata": {"name": engine.name}, "spec": spec})
+        self.world.kube.put(f"/api/v1/namespaces/{NAMESPACE}/pods", {"metadata": {"name": engine.pod}})
 
     def run_app(self) -> None:
+        """Which is ready, whatever it is told."""
         secret = {"secretRef": {"name": REDIS.secret}}
         spec = {"replicas": 2, "template": {"spec": {"containers": [{"name": "app", "envFrom": [secret]}]}}}
-        metadata = {"name": "app", "namespace": NAMESPACE}
+        metadata = {"name": "app", "namespace": NAMESPACE, "generation": 1}
         app = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec}
-        self.world.kube.put(f"{APPS}/deployments", app)
+        status = {"observedGeneration": 1, "replicas": 2, "updatedReplicas": 2, "availableReplicas": 2}
+        self.world.kube.put(f"{APPS}/deployments", {**app, "status": status})
 
     @property
     def app(self) -> dict[str, Any]:
@@ -183,3 +191,27 @@ def test_a_dry_run_is_checked_by_the_api_server_and_changes_nothing(home: Home) 
     assert (result.state, result.data["environments"][0]["secrets"]) == ("planned", "redis-credentials-v2")
     assert [one.query.get("dryRun") for one in home.world.kube.of("PATCH")] == ["All"]
     assert (home.secret(REDIS.login), home.app) == before
+
+
+def test_a_database_that_keeps_its_password_does_not_keep_the_app_from_that_of_another(home: Home) -> None:
+    """Whose server has it by then, and refuses the one before."""
+    home.deploy()
+    ctx = home.ctx()
+    mariadb = plan.logins.login(MARIADB, ctx.target(), token=lambda: "of-mariadb")
+    home.world.kube.put(SECRETS, mariadb)
+    for engine in (MARIADB, REDIS):
+        home.run(engine)
+    home.run_app()
+
+    def run(command: commands.Command) -> commands.Ended:
+        broken = command.pod == MARIADB.pod and "password.sh" in command.text
+        return commands.Ended(1, stderr=b"ERROR 1041") if broken else commands.Ended()
+
+    home.world.kube.run = run
+    with pytest.raises(errors.NotReady, match="mariadb did not change its password"):
+        rotating.rotate(ctx, engines=())
+    (container,) = home.app["template"]["spec"]["containers"]
+    assert container["envFrom"] == [{"secretRef": {"name": "redis-credentials-v2"}}]
+    assert plan.logins.number(home.login()) == 2
+    assert "redis-credentials-v1" not in home.secrets
+    assert plan.logins.pending(home.world.kube.objects[SECRETS, MARIADB.login])
