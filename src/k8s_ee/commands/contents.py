@@ -174,10 +174,14 @@ def has_next(ctx: session.Session, namespace: str, engine: plan.Engine, password
 
 
 def change_password(ctx: session.Session, namespace: str, engine: plan.Engine, password: str) -> None:
-    """To this one, by the one that the server's pod has; done already, it does nothing. Raises NotReady."""
+    """To this one, by the one that the server's pod has; done already, it does nothing. Raises NotReady, also when it
+    is not the next one any more: whoever ended the change may have begun another."""
     script = f"""
         umask 077; export NEW=$(mktemp); trap 'rm -f "$NEW"' EXIT
-        cat > "$NEW"; sh {_SCRIPTS}/password.sh
+        cat > "$NEW"
+        [ "$(cat "$CREDENTIALS/NEXT" 2>/dev/null)" = "$(cat "$NEW")" ] ||
+            {{ echo "k8s-ee: somebody else has changed it meanwhile" >&2; exit 1; }}
+        sh {_SCRIPTS}/password.sh
     """
     ended = _run(ctx, namespace, engine, script, stdin=[password.encode()])
     _check(ctx, engine, ended, "did not change its password")

@@ -3,6 +3,10 @@ seen to be."""
 
 from __future__ import annotations
 
+import os
+import pathlib
+import subprocess
+
 import pytest
 
 from k8s_ee import errors, plan
@@ -42,3 +46,22 @@ def test_a_database_that_gives_no_answer_is_not_an_empty_one(world: sweeps.World
         contents.is_empty(world.session(after=sweeps.HOUR), "shop-pr-7", redis)
     assert "is loading the dataset" in caught.value.hint
     assert {one.text for one in world.kube.commands} == {"sh -c sh /etc/k8s-ee/scripts/load.sh check sh"}
+
+
+def test_a_password_is_set_only_while_it_is_the_next_one(world: sweeps.World, tmp_path: pathlib.Path) -> None:
+    """A run that was held up must not undo what others have finished since: the server would have neither."""
+
+    def run(command: commands.Command) -> commands.Ended:
+        environ = {**os.environ, "CREDENTIALS": str(tmp_path)}
+        done = subprocess.run(command.words, input=command.stdin, env=environ, capture_output=True, check=False)
+        return commands.Ended(done.returncode, done.stdout, done.stderr)
+
+    world.kube.run = run
+    said = []
+    for following in ("mine", "theirs", None):
+        (tmp_path / "NEXT").write_text(following) if following else (tmp_path / "NEXT").unlink()
+        with pytest.raises(errors.NotReady, match="redis did not change its password") as caught:
+            contents.change_password(world.session(after=sweeps.HOUR), "shop-pr-7", plan.ENGINES["redis"], "mine")
+        said.append("password.sh" in caught.value.hint)  # of which there is none here
+        assert ("somebody else" in caught.value.hint) is not said[-1]
+    assert said == [True, False, False]
