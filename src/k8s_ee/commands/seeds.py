@@ -12,7 +12,7 @@ import secrets
 from collections.abc import Iterable, Sequence
 
 from k8s_ee import errors, plan
-from k8s_ee.cluster import pool, resetting
+from k8s_ee.cluster import resetting
 from k8s_ee.commands import contents, dumps, session, volumes
 from k8s_ee.config import model
 from k8s_ee.plan import seeding
@@ -38,7 +38,7 @@ def apply(ctx: session.Session, some: Sequence[model.Database] | None = None) ->
     """
     asked = ctx.config.deployed if some is None else some
     with ctx.phase("seed") if any(one.seed for one in asked) else contextlib.nullcontext():
-        pool.side_by_side([functools.partial(_apply, ctx, one) for one in asked])
+        contents.side_by_side(ctx, [functools.partial(_apply, ctx, one) for one in asked])
 
 
 def foresee(ctx: session.Session) -> None:

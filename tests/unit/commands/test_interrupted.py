@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import os
+import pathlib
 import signal
+import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from k8s_ee import __main__ as program
+from k8s_ee import config as configs
 from k8s_ee import environment, errors, outcome
 from k8s_ee import github as githubs
-from k8s_ee.commands import reporting, room, session
+from k8s_ee.commands import reporting, room, seeds, session
 from tests.unit.commands import sweeps
 from tests.unit.commands.test_janitor import world as world  # noqa: PLC0414 - the fixture
+from tests.wire import commands
 
 Act = Callable[[session.Session, githubs.GitHub], object]
 FACTS: dict[str, Any] = {"repository": "acme/shop", "repository_id": 42, "number": 7}
@@ -68,3 +73,32 @@ def test_while_a_place_is_given_back(world: sweeps.World) -> None:
     world.kube.meanwhile("GET", sweeps.LEASES, ended)
     with pytest.raises(errors.Interrupted):
         room.leave(ctx)
+
+
+def test_while_seeds_are_loaded_which_are_given_up_then(world: sweeps.World, tmp_path: pathlib.Path) -> None:
+    """What goes on would keep the process from ending, for as long as the whole command may take."""
+    name, over = world.put(7), threading.Event()
+    (tmp_path / "seed").write_text("SELECT 1;\n")
+    ctx = world.session(after=sweeps.HOUR, head_sha="a" * 40, workspace=tmp_path, **FACTS)
+    ctx.__dict__["config"] = configs.load(
+        "projectId: shop\ndatabases:\n  postgresql: {seed: seed}\n  mariadb: {seed: seed}\n", path="k8s-ee.yaml"
+    )
+    for claim in ("data-postgresql-0", "data-mariadb-0"):
+        world.kube.put(f"/api/v1/namespaces/{name}/persistentvolumeclaims", {"metadata": {"name": claim}, "spec": {}})
+
+    def run(command: commands.Command) -> commands.Ended:
+        if command.stdin and command.pod == "mariadb-0":
+            ended()
+        if command.stdin:
+            over.wait(20)
+        return commands.Ended()
+
+    world.kube.run = run
+    with pytest.raises(errors.Interrupted):
+        seeds.apply(ctx)
+    end = time.monotonic() + 5
+    while [one for one in threading.enumerate() if one.name.startswith("ThreadPool")] and time.monotonic() < end:
+        time.sleep(0.05)
+    left = [one.name for one in threading.enumerate() if one.name.startswith("ThreadPool")]
+    over.set()
+    assert left == []
