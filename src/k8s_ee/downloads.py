@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from k8s_ee import errors
 
-_CHUNK = 1 << 20
+_CHUNK = 1 << 16
 _SILENCE_SECONDS = 30
 # Without those for http, ftp, files and data, which a redirect, too, could lead to.
 _HANDLERS = (
@@ -35,7 +35,7 @@ def read(url: str, *, deadline: float) -> Iterator[bytes]:
     try:
         with contextlib.closing(opener.open(url, timeout=_SILENCE_SECONDS)) as answer:
             left = int(answer.headers.get("Content-Length") or 0)
-            while chunk := answer.read(_CHUNK):
+            while chunk := answer.read1(_CHUNK):  # what is there: all of a chunk may take for ever
                 left -= len(chunk)
                 yield chunk
                 if time.monotonic() > deadline:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import hashlib
 import http.server
@@ -9,6 +10,7 @@ import pathlib
 import ssl
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -23,8 +25,10 @@ ZEROS = "0" * 64
 SQL = b"CREATE TABLE entry (text text);\n" * 100
 
 
-def read(world: sweeps.World, checkout: pathlib.Path, seed: Any, *, engine: str = "postgresql") -> bytes:
-    ctx = world.session(after=sweeps.HOUR, timeout=5)
+def read(
+    world: sweeps.World, checkout: pathlib.Path, seed: Any, *, engine: str = "postgresql", timeout: float = 5
+) -> bytes:
+    ctx = world.session(after=sweeps.HOUR, timeout=timeout)
     text = f"projectId: shop\ndatabases:\n  {engine}:\n    seed: {seed}\n"
     ctx.__dict__["config"] = config.load(text, path="k8s-ee.yaml")
     with dumps.opened(ctx, ctx.config.databases[0], checkout) as file:
@@ -94,15 +98,26 @@ def test_what_its_engine_can_not_load_is_named(
 
 
 class Site(http.server.BaseHTTPRequestHandler):
-    """/seed is the dump, /away redirects to plain HTTP, everything else is not there."""
+    """/seed is the dump, /away redirects to plain HTTP, /slow comes byte by byte, everything else is not there."""
 
     def do_GET(self) -> None:
+        if self.path == "/slow":
+            return self._trickle()
         self.send_response({"/seed": 200, "/moved": 302, "/away": 302}.get(self.path.partition("?")[0], 404))
         self.send_header("Location", "/seed" if self.path == "/moved" else "http://127.0.0.1:1/")
         content = gzip.compress(SQL, mtime=0) if self.path.startswith("/seed") else b""
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
+        return None
+
+    def _trickle(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        with contextlib.suppress(OSError):
+            for _ in range(200):
+                self.wfile.write(b"x")
+                time.sleep(0.05)
 
     def log_message(self, format: str, *args: Any) -> None:
         pass
@@ -136,6 +151,15 @@ def test_what_an_address_gives_is_loaded_only_with_its_checksum(
     found = refused(world, tmp_path, f"{{url: '{site}/seed?signature=secret', sha256: '{ZEROS}'}}")
     assert f"has another checksum: {right}" in found.message
     assert "secret" not in found.message
+
+
+def test_an_address_that_gives_byte_by_byte_is_given_up_in_time(
+    world: sweeps.World, tmp_path: pathlib.Path, site: str
+) -> None:
+    started = time.monotonic()
+    with pytest.raises(errors.Unavailable, match="/slow takes too long"):
+        read(world, tmp_path, f"{{url: '{site}/slow', sha256: '{ZEROS}'}}", timeout=1)
+    assert time.monotonic() - started < 4
 
 
 @pytest.mark.parametrize(
