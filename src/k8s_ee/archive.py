@@ -104,7 +104,8 @@ def write(path: pathlib.Path, manifest: Manifest, folder: pathlib.Path) -> None:
     text = json.dumps(_document(manifest), indent=2).encode()
     private = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(private, "wb") as file:
-        with tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        # The other format of old has no room for the size of more than 8 GiB.
+        with tarfile.open(fileobj=file, mode="w", format=tarfile.GNU_FORMAT) as tar:
             _add(tar, _MANIFEST, io.BytesIO(text), len(text))
             for one in manifest.entries:
                 with (folder / one.file).open("rb") as source:
@@ -244,7 +245,7 @@ def _manifest(tar: tarfile.TarFile, members: list[tarfile.TarInfo], *, name: str
             made_by=str(found["madeBy"]),
             entries=tuple(_entry(engine, one) for engine, one in found["databases"].items()),
         )
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         raise _unusable(name, f"its {_MANIFEST} is none of k8s-ee") from None
 
 

@@ -43,13 +43,21 @@ def parse(text: str, *, default: str = "") -> Bucket | pathlib.Path:
     """A folder, or a key that ends with `/`, gets the name `default`. Raises InputError for what names no object."""
     if not text.startswith("s3:"):
         path = pathlib.Path(text)
-        return path / default if path.is_dir() and default else path
+        return path / default if default and _is_folder(path) else path
     given = urllib.parse.urlsplit(text)
     key = given.path.removeprefix("/")
     key += default if not key or key.endswith("/") else ""
     if not given.netloc or not key or given.query or given.fragment:
         raise errors.InputError(f"{text} names no object", hint="as in s3://BUCKET/KEY")
     return Bucket(given.netloc, key)
+
+
+def _is_folder(path: pathlib.Path) -> bool:
+    """Whoever reads or writes it says what is wrong with its name."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
 
 
 @dataclasses.dataclass(frozen=True)

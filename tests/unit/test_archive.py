@@ -126,8 +126,10 @@ def test_what_is_no_archive_is_said_to_be_none(tmp_path: pathlib.Path, content: 
 
 def test_a_foreign_archive_is_refused_by_name(path: pathlib.Path) -> None:
     assert "it is of format 2" in refusal(changed(path, format=2))
+    assert "none of k8s-ee" in refusal(changed(path, format=1, pr=float("inf")))
     assert "none of k8s-ee" in refusal(rewritten(path, manifest=b'{"format": 1}'))
-    assert "none of k8s-ee" in refusal(rewritten(path, manifest=b"[1]"))
+    for text in (b"[1]", b"[" * 100_000, b"\xff", b"1" * 5000):
+        assert "none of k8s-ee" in refusal(rewritten(path, manifest=text))
     with tarfile.open(path, "w") as tar:
         tar.addfile(tarfile.TarInfo("app.sql"))
     assert "no backup of k8s-ee" in refusal(path)

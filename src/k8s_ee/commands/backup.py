@@ -81,8 +81,9 @@ def check_free(ctx: session.Session, place: storage.Bucket | pathlib.Path) -> No
     if isinstance(place, storage.Bucket):
         taken = storage.Storage(ctx.settings.s3, deadline=ctx.deadline).holds(place)
     else:
-        taken = place.exists()
-        if not place.parent.is_dir():
+        with _writable(str(place)):
+            taken, has_home = place.exists(), place.parent.is_dir()
+        if not has_home:
             raise errors.InputError(f"there is no folder {place.parent}", hint="make it first, or give another --to")
     if taken:
         raise archive.taken(str(place))

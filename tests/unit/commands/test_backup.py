@@ -70,6 +70,9 @@ def test_a_folder_that_is_not_there_and_a_file_that_is_are_refused(world: World,
     deploy(world, "redis")
     with pytest.raises(errors.InputError, match="there is no folder"):
         backup.backup(asked(world), engines=(), to=str(tmp_path / "no" / "a.tar"))
+    for name in ("n" * 300, f"{'n' * 300}/a.tar"):
+        with pytest.raises(errors.InputError, match="can't be written: File name too long"):
+            backup.backup(asked(world), engines=(), to=str(tmp_path / name))
     (tmp_path / "a.tar").write_text("mine")
     with pytest.raises(errors.InputError, match="already"):
         backup.backup(asked(world), engines=(), to=str(tmp_path / "a.tar"))
@@ -91,6 +94,8 @@ def test_restore_takes_only_what_both_the_archive_and_the_environment_have(
     world: World, tmp_path: pathlib.Path
 ) -> None:
     deploy(world, "redis")
+    with pytest.raises(errors.InputError, match="can't be read: File name too long"):
+        restore.restore(asked(world), source="n" * 300, engines=(), replace=False)
     source = str(made(tmp_path, "redis", "mariadb"))
     for engines, said in (((), "shop-pr-7 has no mariadb"), (("minio",), "backup.tar has no minio")):
         with pytest.raises(errors.InputError, match=said):
