@@ -113,6 +113,7 @@ class Transport:
             subprotocols=[protocol],
             suppress_origin=True,
             enable_multithread=True,
+            redirect_limit=0,  # The token is for nobody else.
             sslopt={"context": access.context, "server_hostname": access.server_name} if access.context else None,
             http_proxy_host=proxy.hostname,
             http_proxy_port=proxy.port,
