@@ -20,7 +20,7 @@ from k8s_ee.config import model
 
 def reset_db(ctx: session.Session, *, engines: Sequence[str]) -> outcome.Outcome:
     """Raises InputError for a database that is not deployed, Refused for an external one, NotReady for whatever does
-    not end or start."""
+    not end or start, and for a seed what `dumps.opened` raises."""
     wanted = [_chosen(ctx, name) for name in dict.fromkeys(engines)]
     image = _adopt(ctx)
     refusal = admission.check(ctx)
@@ -34,6 +34,7 @@ def reset_db(ctx: session.Session, *, engines: Sequence[str]) -> outcome.Outcome
         ctx.notes += [_foreseen(ctx, one) for one in wanted]
         return ctx.result("reset-db", "planned", outputs={"databases": " ".join(one.engine for one in wanted)})
     helm.executable()  # before anything is deleted
+    seeds.check_readable(ctx, wanted)
     started = time.monotonic()
     logins.of_config(ctx)
     _begin_anew(ctx, wanted)

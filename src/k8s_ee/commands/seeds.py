@@ -31,6 +31,14 @@ def check(ctx: session.Session, some: Sequence[model.Database] | None = None) ->
             dumps.locate(ctx.config, one, _checkout(ctx))
 
 
+def check_readable(ctx: session.Session, some: Sequence[model.Database]) -> None:
+    """Before what they would follow is deleted; one in an image is read by a pod. Raises what `dumps.opened` raises."""
+    for one in some:
+        if one.seed and not one.seed.image:
+            with dumps.opened(ctx, one, _checkout(ctx)):
+                pass
+
+
 def apply(ctx: session.Session, some: Sequence[model.Database] | None = None) -> None:
     """Of every database that is deployed, or of `some`; each must be ready.
 
