@@ -20,7 +20,7 @@ _CHUNK = 1 << 20
 _NOT_EMPTY = 3
 _SCRIPTS = "/etc/k8s-ee/scripts"
 # Written down whole before it is read: a script that reads what comes would take the end of the connection for the
-# end of the dump.
+# end of the dump. Replaced is what an app may write to all the time, also between the two scripts.
 _LOAD = f"""
 set -eu
 umask 077
@@ -31,9 +31,16 @@ cat > "$file" || {{ cat > /dev/null; echo "k8s-ee: no room for the dump beside t
 [ "$(wc -c < "$file")" -eq "$1" ] || {{ echo "k8s-ee: the dump arrived cut off" >&2; exit 1; }}
 exec 3< "$file"
 rm "$file"
-[ "$2" = keep ] || sh {_SCRIPTS}/wipe.sh
-sh {_SCRIPTS}/load.sh <&3
+wipes=$2 code={_NOT_EMPTY}
+if [ "$wipes" -eq 0 ]; then sh {_SCRIPTS}/load.sh <&3; exit; fi
+while [ "$wipes" -gt 0 ] && [ "$code" -eq {_NOT_EMPTY} ]; do
+    wipes=$((wipes - 1)) code=0
+    sh {_SCRIPTS}/wipe.sh
+    sh {_SCRIPTS}/load.sh < /proc/self/fd/3 || code=$?
+done
+exit "$code"
 """
+_WIPES = 10
 # What a command has written may be lost when it ends before all of it was read: kubernetes/kubernetes#124571. This one
 # writes a mark at its end, and ends when it is told that the mark has arrived.
 _DUMP = f"""
@@ -125,8 +132,7 @@ def pour(
     replace: bool = False,
 ) -> bool:
     """As `load`, of `size` bytes. `replace` deletes what is there, after all of the dump has arrived."""
-    what = "replace" if replace else "keep"
-    ended = _run(ctx, namespace, engine, _LOAD, str(size), what, stdin=stdin)
+    ended = _run(ctx, namespace, engine, _LOAD, str(size), str(_WIPES if replace else 0), stdin=stdin)
     if ended.code == _NOT_EMPTY:
         return False
     _check(ctx, engine, ended, "can't load what it was given")

@@ -48,15 +48,24 @@ def test_a_database_that_gives_no_answer_is_not_an_empty_one(world: sweeps.World
     assert {one.text for one in world.kube.commands} == {"sh -c sh /etc/k8s-ee/scripts/load.sh check sh"}
 
 
+def container(folder: pathlib.Path, **scripts: str) -> commands.Run:
+    """With these scripts of the database, and `folder` for its volume and its credentials."""
+    for name, text in scripts.items():
+        (folder / f"{name}.sh").write_text(text)
+
+    def run(command: commands.Command) -> commands.Ended:
+        words = [word.replace("/etc/k8s-ee/scripts", str(folder)) for word in command.words]
+        environ = {**os.environ, "CREDENTIALS": str(folder), "VOLUME": str(folder)}
+        done = subprocess.run(words, input=command.stdin, env=environ, capture_output=True, check=False)
+        return commands.Ended(done.returncode, done.stdout, done.stderr)
+
+    return run
+
+
 def test_a_password_is_set_only_while_it_is_the_next_one(world: sweeps.World, tmp_path: pathlib.Path) -> None:
     """A run that was held up must not undo what others have finished since: the server would have neither."""
 
-    def run(command: commands.Command) -> commands.Ended:
-        environ = {**os.environ, "CREDENTIALS": str(tmp_path)}
-        done = subprocess.run(command.words, input=command.stdin, env=environ, capture_output=True, check=False)
-        return commands.Ended(done.returncode, done.stdout, done.stderr)
-
-    world.kube.run = run
+    world.kube.run = container(tmp_path)
     said = []
     for following in ("mine", "theirs", None):
         (tmp_path / "NEXT").write_text(following) if following else (tmp_path / "NEXT").unlink()
@@ -65,3 +74,40 @@ def test_a_password_is_set_only_while_it_is_the_next_one(world: sweeps.World, tm
         said.append("password.sh" in caught.value.hint)  # of which there is none here
         assert ("somebody else" in caught.value.hint) is not said[-1]
     assert said == [True, False, False]
+
+
+_LOAD = """
+cd "$VOLUME"
+[ ! -e written ] || exit 3
+cat >> loaded
+"""
+_WIPE = """
+cd "$VOLUME"
+echo wiped >> wipes
+rm -f written
+[ "$(wc -l < wipes)" -gt "$(cat writes)" ] || touch written
+"""
+
+
+@pytest.mark.parametrize(("writes", "loaded"), [(0, True), (2, True), (99, False)])
+def test_an_app_that_writes_while_it_is_replaced_is_wiped_again_for_some_time(
+    world: sweeps.World, tmp_path: pathlib.Path, writes: int, loaded: bool
+) -> None:
+    (tmp_path / "writes").write_text(str(writes))
+    world.kube.run = container(tmp_path, load=_LOAD, wipe=_WIPE)
+    ctx, redis = world.session(after=sweeps.HOUR), plan.ENGINES["redis"]
+    assert contents.pour(ctx, "shop-pr-7", redis, [b"all of it"], size=9, replace=True) is loaded
+    assert (tmp_path / "loaded").exists() is loaded
+    assert not loaded or (tmp_path / "loaded").read_bytes() == b"all of it"
+    assert not list(tmp_path.glob(".k8s-ee-load.*"))
+
+
+def test_what_was_there_before_is_wiped_only_to_be_replaced(world: sweeps.World, tmp_path: pathlib.Path) -> None:
+    (tmp_path / "written").touch()
+    world.kube.run = container(tmp_path, load=_LOAD, wipe=_WIPE)
+    ctx, redis = world.session(after=sweeps.HOUR), plan.ENGINES["redis"]
+    assert not contents.pour(ctx, "shop-pr-7", redis, [b"all of it"], size=9)
+    for size in (8, 10):
+        with pytest.raises(errors.NotReady, match="can't load what it was given"):
+            contents.pour(ctx, "shop-pr-7", redis, [b"all of it"], size=size, replace=True)
+    assert not (tmp_path / "wipes").exists()
