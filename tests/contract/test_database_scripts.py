@@ -324,6 +324,18 @@ def test_mariadb_takes_quotes_and_backslashes_in_names_and_password_as_they_are(
             assert server.ready()
 
 
+def test_redis_takes_the_last_of_what_a_dump_has_twice() -> None:
+    """A server that is written to may name a key twice while it is gone through; each time with what it is then."""
+    kind, key = KINDS["redis"], "x6c697374"
+    with servers.made("redis", image="valkey") as server, server.running():
+        kind.answer(server, "XADD log 1-1 k v\n")
+        log = done(server.script("dump.sh"))
+        done(server.script("wipe.sh"))
+        twice = f"0 {key} 0 RPUSH x61\n0 {key} 0 RPUSH x61 x62\n"
+        done(server.script("load.sh", stdin=twice + log + log))
+        assert done(server.script("dump.sh")) == f"0 {key} 0 RPUSH x61 x62\n{log}"
+
+
 def test_postgresql_loads_a_dump_also_where_an_app_had_made_the_public_schema_anew() -> None:
     """As tools do that begin anew. A dump takes that schema for granted."""
     kind = KINDS["postgresql"]

@@ -8,6 +8,7 @@ end
 
 local key, command = text(words[2]), words[4]
 redis.call('SELECT', words[1])
+redis.call('DEL', key) -- a dump may name it twice
 -- Lua passes on some thousands of arguments at once, not any number.
 for first = 5, #words, 1000 do
     local some = {}
