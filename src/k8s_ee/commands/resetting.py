@@ -19,8 +19,8 @@ from k8s_ee.config import model
 
 
 def reset_db(ctx: session.Session, *, engines: Sequence[str]) -> outcome.Outcome:
-    """Raises InputError for a database that is not deployed, Refused for an external one, NotReady for whatever does
-    not end or start, and for a seed what `dumps.opened` raises."""
+    """Raises InputError for a database that is not deployed, Refused for an external one and while another may hold
+    half a seed, NotReady for whatever does not end or start, and for a seed what `dumps.opened` raises."""
     wanted = [_chosen(ctx, name) for name in dict.fromkeys(engines)]
     image = _adopt(ctx)
     refusal = admission.check(ctx)
@@ -28,6 +28,7 @@ def reset_db(ctx: session.Session, *, engines: Sequence[str]) -> outcome.Outcome
         return ctx.skipped("reset-db", refusal)
     databases.require_namespace(ctx)
     seeds.check(ctx, wanted)
+    seeds.require_whole(ctx, but=wanted)
     if image:
         app.check_image(ctx, image)
     if ctx.options.dry_run:

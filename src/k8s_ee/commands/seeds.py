@@ -9,7 +9,7 @@ import contextlib
 import functools
 import pathlib
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from k8s_ee import errors, plan
 from k8s_ee.cluster import resetting
@@ -59,9 +59,9 @@ def foresee(ctx: session.Session) -> None:
         _tell(ctx, one, step)
 
 
-def require_whole(ctx: session.Session) -> None:
-    """Raises Refused when a database may hold half a seed."""
-    require_whole_in(ctx, ctx.target().namespace, [one.engine for one in ctx.config.deployed])
+def require_whole(ctx: session.Session, *, but: Collection[model.Database] = ()) -> None:
+    """Raises Refused when a database may hold half a seed, `but` for these."""
+    require_whole_in(ctx, ctx.target().namespace, [one.engine for one in ctx.config.deployed if one not in but])
 
 
 def require_whole_in(ctx: session.Session, namespace: str, engines: Iterable[str]) -> None:

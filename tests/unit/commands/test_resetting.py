@@ -9,13 +9,14 @@ import pytest
 
 from k8s_ee import config, errors
 from k8s_ee.commands import resetting, session
+from k8s_ee.plan import seeding
 from tests.unit.commands import sweeps
 from tests.unit.commands.test_janitor import world as world  # noqa: PLC0414 - the fixture
 
 ZEROS = "0" * 64
 
 
-def reset(world: sweeps.World, folder: pathlib.Path, seed: str) -> session.Session:
+def reset(world: sweeps.World, folder: pathlib.Path, seed: str, *engines: str) -> session.Session:
     world.platform.write_text("domain: preview.test\nallowed: {repositoryIds: [42]}\n")
     world.put(7)
     ctx = world.session(
@@ -23,7 +24,7 @@ def reset(world: sweeps.World, folder: pathlib.Path, seed: str) -> session.Sessi
     )
     text = f"projectId: shop\ndatabases:\n  redis: true\n  postgresql:\n    seed: {seed}\n"
     ctx.__dict__["config"] = config.load(text, path="k8s-ee.yaml")
-    resetting.reset_db(ctx, engines=["postgresql", "redis"])
+    resetting.reset_db(ctx, engines=engines or ["postgresql", "redis"])
     return ctx
 
 
@@ -47,4 +48,15 @@ def test_a_seed_that_can_not_be_had_is_found_while_what_it_would_follow_is_there
         reset(world, tmp_path, seed)
     problems: Mapping[str, object] = vars(caught.value)
     assert said in f"{caught.value.message} {problems.get('problems')}"
+    assert world.kube.writes == []
+
+
+def test_no_app_comes_back_onto_half_the_seed_of_a_database_that_stays(
+    world: sweeps.World, tmp_path: pathlib.Path
+) -> None:
+    (tmp_path / "seed").write_text("SELECT 1;\n")
+    claim = {"metadata": {"name": "data-postgresql-0", "annotations": {seeding.NOTE: "loading x y"}}, "spec": {}}
+    world.kube.put("/api/v1/namespaces/shop-pr-7/persistentvolumeclaims", claim)
+    with pytest.raises(errors.Refused, match="the seed of postgresql was not loaded to its end"):
+        reset(world, tmp_path, "seed", "redis")
     assert world.kube.writes == []
