@@ -71,6 +71,8 @@ def _frames(source: io.BufferedIOBase) -> Iterator[tuple[int, bytes]]:
             (size,) = struct.unpack(form, source.read(struct.calcsize(form)))
         mask, masked = source.read(4), source.read(size)
         content = bytes(byte ^ mask[at % 4] for at, byte in enumerate(masked))
+        if head[0] & 15 == 8:
+            raise ConnectionError("the client ended it")
         if head[0] & 15 == 2:
             yield content[0], content[1:]
 

@@ -9,7 +9,7 @@ import select
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import websocket
@@ -66,14 +66,24 @@ def run(
         sending.start()
         try:
             return _receive(turns, stdout, sending, deadline=deadline, given_up=given_up, pod=pod)
-        except (websocket.WebSocketException, OSError) as error:
+        except _Broken as broken:
             if sending.failure:
                 raise sending.failure from None
-            raise errors.ClusterUnavailable(
-                f"the connection to pod {pod} broke: {error or type(error).__name__}", hint=_BROKEN
-            ) from None
+            raise errors.ClusterUnavailable(f"the connection to pod {pod} broke: {broken}", hint=_BROKEN) from None
         finally:
             turns.over = True
+
+
+class _Broken(Exception):
+    """The connection, not what is at its ends: a disk that is full is an OSError, too."""
+
+
+@contextlib.contextmanager
+def _connection() -> Iterator[None]:
+    try:
+        yield
+    except (websocket.WebSocketException, OSError, ValueError) as error:  # ValueError: it was closed by us
+        raise _Broken(str(error) or type(error).__name__) from None
 
 
 class _Turns:
@@ -86,38 +96,34 @@ class _Turns:
         self.over = False
 
     def send(self, content: bytes) -> None:
-        """At most `_CHUNK` bytes, for which there is room in what the kernel calls writable."""
-        while not self.over and not self._writable():
-            pass
-        with self._turn:
-            self._socket.send_binary(content)
+        """At most `_CHUNK` bytes, for which there is room in what the kernel calls writable. Raises _Broken."""
+        with _connection():
+            while not self.over and not select.select([], [self._raw], [], _LOOK_SECONDS)[1]:
+                pass
+            with self._turn:
+                self._socket.send_binary(content)
 
     def receive(self, seconds: float) -> bytes | None:
-        """One message; None when there was none in that time. Raises WebSocketException when the other side ended."""
-        if not self._pending() and not select.select([self._raw], [], [], seconds)[0]:
-            return None
-        try:
-            with self._turn:
-                kind, frame = self._socket.recv_data()
-        except websocket.WebSocketTimeoutException:
-            return None
+        """One message; None when there was none in that time. Raises _Broken, also when the other side ended."""
+        with _connection():
+            if not self._pending() and not select.select([self._raw], [], [], seconds)[0]:
+                return None
+            try:
+                with self._turn:
+                    kind, frame = self._socket.recv_data()
+            except websocket.WebSocketTimeoutException:
+                return None
         if kind == websocket.ABNF.OPCODE_CLOSE or not frame:
-            raise websocket.WebSocketConnectionClosedException("closed before the command's end was told")
+            raise _Broken("closed before the command's end was told")
         return bytes(frame)
 
     def ping(self) -> None:
-        with self._turn:
+        with _connection(), self._turn:
             self._socket.ping()
 
     def _pending(self) -> bool:
         with self._turn:
             return isinstance(self._raw, ssl.SSLSocket) and self._raw.pending() > 0
-
-    def _writable(self) -> bool:
-        try:
-            return bool(select.select([], [self._raw], [], _LOOK_SECONDS)[1])
-        except ValueError:
-            raise websocket.WebSocketConnectionClosedException("closed by us") from None
 
 
 class _Sending(threading.Thread):
@@ -135,7 +141,7 @@ class _Sending(threading.Thread):
                 for start in range(0, len(chunk), _CHUNK):
                     self._turns.send(bytes([_STDIN]) + chunk[start : start + _CHUNK])
             self._turns.send(_CLOSING)
-        except (websocket.WebSocketException, OSError):
+        except _Broken:
             pass  # The command has ended, or the connection has: who receives says which.
         except Exception as error:  # Raised again by who waits for the end.
             self.failure = error
