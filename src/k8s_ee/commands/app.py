@@ -12,6 +12,7 @@ from k8s_ee import environment, errors, helm, outcome, plan, probe
 from k8s_ee.cluster import pool, routing, sleeping, waiting, watching
 from k8s_ee.commands import admission, cleanup, databases, external, logins, reporting, room, seeds, session
 from k8s_ee.commands import namespace as namespaces
+from k8s_ee.config import fit
 
 Manifest = dict[str, Any]
 
@@ -52,7 +53,7 @@ def check_image(ctx: session.Session, image: str) -> None:
         raise errors.InputError(
             f"image {image!r} is not a reference by digest", hint="REGISTRY/NAME@sha256:… as the build prints it"
         )
-    if not any(image.startswith(f"{prefix.rstrip('/')}/") for prefix in ctx.platform.registries):
+    if not fit.from_registry(image, ctx.platform):
         allowed = ", ".join(ctx.platform.registries) or "none"
         raise errors.Refused(
             f"images may not come from {image.split('@', maxsplit=1)[0]}",
