@@ -114,7 +114,7 @@ def _packed(ctx: session.Session, wanted: model.Database, checkout: pathlib.Path
 
 
 class _Bounded:
-    """Writes to `file`, and raises ConfigError when that gets too large."""
+    """Writes to a temporary `file`. Raises ConfigError when that gets too large, InputError when there is no room."""
 
     def __init__(self, config: model.Config, wanted: model.Database, file: BinaryIO) -> None:
         self._config, self._wanted, self._file = config, wanted, file
@@ -123,7 +123,13 @@ class _Bounded:
     def __call__(self, chunk: bytes) -> None:
         self._size += len(chunk)
         _check_size(self._config, self._wanted, self._size)
-        self._file.write(chunk)
+        try:
+            self._file.write(chunk)
+            self._file.flush()
+        except OSError as error:
+            key, here = f"databases.{self._wanted.engine}.seed", tempfile.gettempdir()
+            message = f"`{key}` can't be kept in {here}: {error.strerror or error}"
+            raise errors.InputError(message, hint="make room there, or set TMPDIR") from None
 
 
 def _check_size(config: model.Config, wanted: model.Database, size: int) -> None:

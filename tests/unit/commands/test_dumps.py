@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import http.server
 import pathlib
+import resource
 import ssl
 import subprocess
 import threading
@@ -70,6 +71,18 @@ def test_one_that_is_too_large_is_refused_before_it_is_read(world: sweeps.World,
     with (tmp_path / "large").open("wb") as file:
         file.truncate(dumps.LARGEST + 1)
     assert "more than 1 GiB" in refused(world, tmp_path, "large").message
+
+
+def test_no_room_for_it_here_is_said_as_that(world: sweeps.World, tmp_path: pathlib.Path) -> None:
+    (tmp_path / "packed").write_bytes(gzip.compress(bytes(4 << 20)))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, hard))
+    try:
+        with pytest.raises(errors.InputError, match=r"can't be kept in .*: File too large") as caught:
+            read(world, tmp_path, "packed")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert "TMPDIR" in caught.value.hint
 
 
 @pytest.mark.parametrize(
