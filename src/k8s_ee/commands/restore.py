@@ -37,8 +37,7 @@ def restore(
             return ctx.result("restore", "planned", outputs=ctx.outputs)
         inspect.hide_credentials(ctx, observed.namespace)
         _may_be_loaded(ctx, observed.namespace, entries, replace=replace)
-        with ctx.phase("load"):
-            _load(ctx, observed.namespace, path, entries, replace=replace)
+        _load(ctx, observed.namespace, path, entries, replace=replace)
     with ctx.phase("restart"):
         _restart(ctx, observed.namespace)
     return ctx.result("restore", "restored", outputs=ctx.outputs)
@@ -118,7 +117,8 @@ def _load(
 ) -> None:
     work = [functools.partial(_load_one, ctx, namespace, path, one, replace=replace) for one in entries.values()]
     try:
-        contents.side_by_side(ctx, work)
+        with ctx.phase("load"):
+            contents.side_by_side(ctx, work)
     except (errors.NotReady, errors.Unavailable, errors.Interrupted) as error:
         unsure = ", ".join(one for one in entries if _done(one) not in ctx.notes)
         advice = f"what is in {unsure} now is not known; the archive is untouched: run it again with --replace"
