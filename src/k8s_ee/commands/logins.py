@@ -21,6 +21,8 @@ from k8s_ee.commands import contents, secrecy, session
 Manifest = dict[str, Any]
 
 _ATTEMPTS = 5
+_ROLLS = 25
+_PAUSE_SECONDS = 0.2
 _SHOWN = 40
 _AGAIN = "run the same command again: it goes on from what is there"
 
@@ -143,7 +145,9 @@ def show(ctx: session.Session, engine: plan.Engine, login: Manifest) -> None:
 
 def roll(ctx: session.Session, namespace: str, names: Mapping[str, str]) -> bool:
     """Gives the app these Secrets (by engine) instead of those of other numbers; False when there is no app."""
-    for _attempt in range(_ATTEMPTS):
+    for attempt in range(_ROLLS):
+        if attempt:  # While it is being rolled, for another database perhaps, its status changes several times a second.
+            ctx.interrupted.wait(_PAUSE_SECONDS)
         found = ctx.cluster.get("Deployment", plan.APP, namespace)
         if found is None:
             return False

@@ -148,6 +148,14 @@ def test_the_app_is_rolled_once_and_what_somebody_changes_meanwhile_is_kept(home
     assert len(home.world.kube.writes) == writes
 
 
+def test_an_app_whose_status_keeps_changing_is_rolled_in_the_end(home: Home) -> None:
+    home.run_app()
+    home.world.kube.fail("PATCH", "deployments/app", 409, times=6)
+    assert logins.roll(home.ctx(), NAMESPACE, {"redis": "redis-credentials-v2"})
+    (container,) = home.app["template"]["spec"]["containers"]
+    assert container["envFrom"] == [{"secretRef": {"name": "redis-credentials-v2"}}]
+
+
 def test_without_an_app_nothing_is_rolled(home: Home) -> None:
     assert not logins.roll(home.ctx(), NAMESPACE, {"redis": "redis-credentials-v2"})
 
