@@ -34,6 +34,7 @@ def main(context: click.Context) -> None:
 
 
 command = functools.partial(options.command, main)
+deploy = functools.partial(options.command, main, reach_out=True)
 
 
 @command("validate", options.CONFIG, options.FACTS)
@@ -64,7 +65,7 @@ def build(ctx: session.Session, **given: Any) -> outcome.Outcome:
     return commands.build_for(ctx, **given)
 
 
-@command("create-namespace", options.CONFIG, options.FACTS, options.CLUSTER)
+@deploy("create-namespace", options.CONFIG, options.FACTS, options.CLUSTER)
 def create_namespace(ctx: session.Session) -> outcome.Outcome:
     """Create the namespace with its fence: limits, quota, network policies."""
     from k8s_ee.commands import namespace as commands
@@ -72,7 +73,7 @@ def create_namespace(ctx: session.Session) -> outcome.Outcome:
     return commands.create_namespace(ctx)
 
 
-@command("deploy-db", options.CONFIG, options.FACTS, options.CLUSTER)
+@deploy("deploy-db", options.CONFIG, options.FACTS, options.CLUSTER)
 def deploy_db(ctx: session.Session) -> outcome.Outcome:
     """Start the databases and wait until each answers an authenticated query."""
     from k8s_ee.commands import databases as commands
@@ -80,7 +81,7 @@ def deploy_db(ctx: session.Session) -> outcome.Outcome:
     return commands.deploy_db(ctx)
 
 
-@command("deploy-app", options.CONFIG, options.FACTS, options.CLUSTER, options.IMAGE)
+@deploy("deploy-app", options.CONFIG, options.FACTS, options.CLUSTER, options.IMAGE)
 def deploy_app(ctx: session.Session, image: str) -> outcome.Outcome:
     """Migrate, roll out, and check the link. What served before goes on serving if that fails."""
     from k8s_ee.commands import app as commands
@@ -88,7 +89,7 @@ def deploy_app(ctx: session.Session, image: str) -> outcome.Outcome:
     return commands.deploy_app(ctx, image=image)
 
 
-@command("up", options.CONFIG, options.FACTS, options.CLUSTER, options.IMAGE)
+@deploy("up", options.CONFIG, options.FACTS, options.CLUSTER, options.IMAGE)
 def up(ctx: session.Session, image: str) -> outcome.Outcome:
     """Bring the whole environment up: namespace, databases, app."""
     from k8s_ee.commands import up as commands
@@ -107,7 +108,7 @@ def cleanup(ctx: session.Session, project: str) -> outcome.Outcome:
 options.alias(main, cleanup, "down")
 
 
-@command("run", options.CONFIG, options.FACTS, options.CLUSTER)
+@deploy("run", options.CONFIG, options.FACTS, options.CLUSTER)
 @options.option(
     "--image", default="", help="What to run: REGISTRY/NAME@sha256:… Not needed when the pull request is closed."
 )

@@ -105,9 +105,12 @@ IMAGE = (option("--image", required=True, help="What to run: REGISTRY/NAME@sha25
 
 
 def command(
-    program: click.Group, name: str, *groups: tuple[Callable[[Command], Command], ...]
+    program: click.Group, name: str, *groups: tuple[Callable[[Command], Command], ...], reach_out: bool = False
 ) -> Callable[[Command], click.Command]:
-    """Registers `function(session, **own options)`; the options of `groups` and the common ones go into the session."""
+    """Registers `function(session, **own options)`; the options of `groups` and the common ones go into the session.
+
+    `reach_out`: it will need the cluster, so connections are opened while its code is loaded.
+    """
 
     def register(function: Command) -> click.Command:
         shared = [one for group in (*groups, COMMON, OUTPUT) for one in group]
@@ -117,6 +120,8 @@ def command(
             run = click.get_current_context().find_object(Run) or Run()
             run.command, run.output, run.debug = name, given.pop("output"), given.pop("debug")
             run.session, own = _session(given, commands_to=sys.stderr if run.output == "json" else sys.stdout)
+            if reach_out:
+                run.session.reach_out()
             return function(run.session, **own)
 
         for decorate in reversed(shared):

@@ -8,7 +8,9 @@ import functools
 import json
 import pathlib
 import random
+import tempfile
 from collections.abc import Iterator
+from concurrent import futures
 
 import pytest
 import yaml
@@ -20,6 +22,9 @@ from tests.cluster.stores import image as image  # noqa: PLC0414 - the fixture
 from tests.cluster.stores import ready as ready  # noqa: PLC0414 - the fixture
 
 pytestmark = pytest.mark.cluster
+
+_SIDE_BY_SIDE = 4
+"""A slow start is mostly waiting."""
 
 
 @contextlib.contextmanager
@@ -111,17 +116,22 @@ def test_after_a_cold_start_with_a_slow_init_script_no_app_restarted_and_no_migr
         engine: {**keys, **({"bootstrap": SLOW[engine].format(seconds)} if engine in SLOW else {})}
         for engine, keys in databases.items()
     }
-    for _ in range(times):
-        with cli.preview(installed, tmp_path) as preview:
-            app = cli.small(migrate=["python3", "-uc", MIGRATE])
-            preview.configure({**app, "databases": slow})
-            preview.up(image=image)
-            pods = json.loads(preview.kubectl("get", "pods", "-o", "json"))["items"]
-            statuses = [one["status"] for one in pods]
-            counts = [one["restartCount"] for status in statuses for one in status["containerStatuses"]]
-            assert set(counts) == {0}
-            jobs = json.loads(preview.kubectl("get", "jobs", "-o", "json"))["items"]
-            assert [one["status"].get("failed", 0) for one in jobs] == [0]
+    with futures.ThreadPoolExecutor(max_workers=_SIDE_BY_SIDE) as pool:
+        starts = [pool.submit(_start_cold, installed, tmp_path, image=image, databases=slow) for _ in range(times)]
+        for one in starts:
+            one.result()
+
+
+def _start_cold(installed: cli.Installed, folder: pathlib.Path, *, image: str, databases: stores.Keys) -> None:
+    with cli.preview(installed, pathlib.Path(tempfile.mkdtemp(dir=folder))) as preview:
+        preview.configure({**cli.small(migrate=["python3", "-uc", MIGRATE]), "databases": databases})
+        preview.up(image=image)
+        pods = json.loads(preview.kubectl("get", "pods", "-o", "json"))["items"]
+        statuses = [one["status"] for one in pods]
+        counts = [one["restartCount"] for status in statuses for one in status["containerStatuses"]]
+        assert set(counts) == {0}
+        jobs = json.loads(preview.kubectl("get", "jobs", "-o", "json"))["items"]
+        assert [one["status"].get("failed", 0) for one in jobs] == [0]
 
 
 @pytest.mark.parametrize("times", [2, pytest.param(20, marks=[pytest.mark.long, pytest.mark.timeout(1800)])])

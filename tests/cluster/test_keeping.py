@@ -175,7 +175,8 @@ def test_of_24_that_are_preserved_at_once_as_many_are_as_the_platform_allows(
         assert len(winners) == 3
         assert sorted(one.namespace for one in kept) == sorted(winners)
         assert len({one.annotations[environment.PRESERVE_SLOT] for one in kept}) == 3
-        late = told(lambda: keeping.preserve(arena.session(made[answers.index("yes") - 1]), duration=None))
+        refused = next(one for one, answer in zip(made, answers, strict=True) if answer != "yes")
+        late = told(lambda: keeping.preserve(arena.session(refused), duration=None))
         assert all(name in late for name in winners)
         assert kept[0].annotations[environment.PRESERVED_UNTIL] in late
 

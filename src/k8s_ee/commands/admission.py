@@ -20,7 +20,6 @@ def check(ctx: session.Session) -> str:
     reason = _judge(ctx, seen, _without_list(ctx))
     if reason:
         return reason
-    ctx.cluster.warm()  # While the settings are read.
     return _judge(ctx, seen, ctx.platform)
 
 

@@ -8,11 +8,14 @@ import os
 import secrets
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import BinaryIO, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 from k8s_ee import errors, plan
-from k8s_ee.cluster import pool, remote
+from k8s_ee.cluster import pool
 from k8s_ee.commands import session
+
+if TYPE_CHECKING:
+    from k8s_ee.cluster import remote
 
 T = TypeVar("T")
 
@@ -214,6 +217,8 @@ def _execute(
     stdin: Iterable[bytes],
     stdout: Callable[[bytes], object],
 ) -> remote.Ended:
+    from k8s_ee.cluster import remote  # its WebSockets: most deploys run nothing in a container
+
     return remote.run(
         ctx.cluster,
         namespace,

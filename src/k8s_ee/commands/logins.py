@@ -10,9 +10,7 @@ Killed between two of these, the next `rotate-credentials`, or the next deploy, 
 from __future__ import annotations
 
 import functools
-import random
 import secrets
-import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -23,7 +21,8 @@ from k8s_ee.commands import contents, secrecy, session
 Manifest = dict[str, Any]
 
 _ATTEMPTS = 5
-_ROLLS, _PAUSE_SECONDS = 20, 0.5
+_ROLLS = 25
+_PAUSE_SECONDS = 0.2
 _SHOWN = 40
 _AGAIN = "run the same command again: it goes on from what is there"
 
@@ -147,14 +146,16 @@ def show(ctx: session.Session, engine: plan.Engine, login: Manifest) -> None:
 def roll(ctx: session.Session, namespace: str, names: Mapping[str, str]) -> bool:
     """Gives the app these Secrets (by engine) instead of those of other numbers; False when there is no app."""
     for attempt in range(_ROLLS):
+        if (
+            attempt
+        ):  # While it is being rolled, for another database perhaps, its status changes several times a second.
+            ctx.interrupted.wait(_PAUSE_SECONDS)
         found = ctx.cluster.get("Deployment", plan.APP, namespace)
         if found is None:
             return False
         template = plan.logins.reading(found["spec"]["template"], names)
         if template == found["spec"]["template"] or _replace(ctx, found, template):
             return True
-        # Its controller writes what it sees of every step of a rollout, and every database rolls the app for itself.
-        time.sleep(random.uniform(0, min(0.02 * 2**attempt, _PAUSE_SECONDS)))  # noqa: S311
     raise errors.ClusterUnavailable(f"Deployment {plan.APP} keeps being changed by somebody else", hint=_AGAIN)
 
 

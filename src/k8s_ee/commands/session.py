@@ -72,9 +72,11 @@ class Session:
     @functools.cached_property
     def github(self) -> githubs.GitHub | None:
         """None without a token, and in a dry run, which sends GitHub nothing."""
+        if not self.settings.token or self.options.dry_run:
+            return None
         from k8s_ee import github as githubs
 
-        return githubs.GitHub(self.settings) if self.settings.token and not self.options.dry_run else None
+        return githubs.GitHub(self.settings)
 
     @functools.cached_property
     def config(self) -> model.Config:
@@ -93,6 +95,11 @@ class Session:
                 hint="a platform engineer installs them once: kubectl apply -k k8s/platform; or give --platform-file",
             )
         return configs.load_platform(found.get("data", {}).get("platform.yaml", ""), path="ConfigMap k8s-ee-platform")
+
+    def reach_out(self) -> None:
+        """Opens connections to the cluster in the background. Never fails: a fork's run has no access and no use for it."""
+        with contextlib.suppress(errors.K8sEEError):
+            self.cluster.warm()
 
     @property
     def deadline(self) -> float:

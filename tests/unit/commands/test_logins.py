@@ -156,17 +156,12 @@ def test_the_app_is_rolled_once_and_what_somebody_changes_meanwhile_is_kept(home
     assert len(home.world.kube.writes) == writes
 
 
-def test_an_app_that_changes_all_the_time_is_rolled_all_the_same(home: Home) -> None:
-    """As four databases and the Deployment's controller do at once, when a cut-off change of all of them is ended."""
+def test_an_app_whose_status_keeps_changing_is_rolled_in_the_end(home: Home) -> None:
     home.run_app()
-
-    def change() -> None:
-        app = home.world.kube.objects[f"{APPS}/deployments", "app"]
-        home.world.kube.put(f"{APPS}/deployments", {**app, "status": {**app["status"], "readyReplicas": 1}})
-
-    for _ in range(8):
-        home.world.kube.meanwhile("PATCH", "deployments/app", change)
+    home.world.kube.fail("PATCH", "deployments/app", 409, times=6)
     assert logins.roll(home.ctx(), NAMESPACE, {"redis": "redis-credentials-v2"})
+    (container,) = home.app["template"]["spec"]["containers"]
+    assert container["envFrom"] == [{"secretRef": {"name": "redis-credentials-v2"}}]
 
 
 def test_without_an_app_nothing_is_rolled(home: Home) -> None:
