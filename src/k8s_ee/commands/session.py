@@ -97,7 +97,7 @@ class Session:
         return configs.load_platform(found.get("data", {}).get("platform.yaml", ""), path="ConfigMap k8s-ee-platform")
 
     def reach_out(self) -> None:
-        """Opens connections to the cluster in the background. Never fails: a run of a fork has no access, nor needs it."""
+        """Opens connections to the cluster in the background. Never fails: a run of a fork has no access to it."""
         with contextlib.suppress(errors.K8sEEError):
             self.cluster.warm()
 
