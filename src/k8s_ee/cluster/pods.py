@@ -118,8 +118,8 @@ def _pull(status: Manifest, message: str, events: Sequence[Manifest]) -> Finding
         (_ABSENT, f"image {image} does not exist", "was it pushed to this registry, under this name and digest?"),
     ):
         if pattern.search(why) and (pattern is _PLATFORM or not _PASSING.search(_without(why, image))):
-            # A node that has not yet seen a new namespace's pull secret tries without it, a busy one twice. The next try
-            # comes after 10 s, and then after 20 s.
+            # A node that has not yet seen a new namespace's pull secret tries without it, a busy one twice. The next
+            # try comes after 10 s, and then after 20 s.
             early = pattern is _DENIED and any(e.get("reason") == "FailedToRetrieveImagePullSecret" for e in events)
             return Finding(cause=cause, hint=hint, patience=40 if early else 0)
     return Finding(
