@@ -23,8 +23,8 @@ from tests.cluster.stores import ready as ready  # noqa: PLC0414 - the fixture
 
 pytestmark = pytest.mark.cluster
 
-_SIDE_BY_SIDE = 4
-"""A slow start is mostly waiting."""
+_SIDE_BY_SIDE = 3
+"""A slow start is mostly waiting; a node of two cores has no room for more of them."""
 
 
 @contextlib.contextmanager
@@ -118,8 +118,7 @@ def test_after_a_cold_start_with_a_slow_init_script_no_app_restarted_and_no_migr
     }
     with futures.ThreadPoolExecutor(max_workers=_SIDE_BY_SIDE) as pool:
         starts = [pool.submit(_start_cold, installed, tmp_path, image=image, databases=slow) for _ in range(times)]
-        for one in starts:
-            one.result()
+    assert [error for one in starts if (error := one.exception())] == []
 
 
 def _start_cold(installed: cli.Installed, folder: pathlib.Path, *, image: str, databases: stores.Keys) -> None:
@@ -132,6 +131,7 @@ def _start_cold(installed: cli.Installed, folder: pathlib.Path, *, image: str, d
         assert set(counts) == {0}
         jobs = json.loads(preview.kubectl("get", "jobs", "-o", "json"))["items"]
         assert [one["status"].get("failed", 0) for one in jobs] == [0]
+        installed.kubectl("delete", "namespace", preview.namespace, timeout=180)  # so that the node has room again
 
 
 @pytest.mark.parametrize("times", [2, pytest.param(20, marks=[pytest.mark.long, pytest.mark.timeout(1800)])])
