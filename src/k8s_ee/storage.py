@@ -39,7 +39,10 @@ class Bucket:
         return f"s3://{self.bucket}/{self.key}"
 
 
-def parse(text: str, *, default: str = "") -> Bucket | pathlib.Path:
+Place = Bucket | pathlib.Path
+
+
+def parse(text: str, *, default: str = "") -> Place:
     """A folder, or a key that ends with `/`, gets the name `default`. Raises InputError for what names no object."""
     if not text.startswith("s3:"):
         path = pathlib.Path(text)
@@ -58,6 +61,12 @@ def _is_folder(path: pathlib.Path) -> bool:
         return path.is_dir()
     except OSError:
         return False
+
+
+def below(text: str, *names: str) -> Place:
+    """A place below a bucket's prefix or a folder, as the platform's settings give it."""
+    path = "/".join(names)
+    return parse(f"{text.rstrip('/')}/{path}" if text.rstrip("/") else f"/{path}")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,7 +7,7 @@ import datetime
 
 import pytest
 
-from k8s_ee import environment, lifecycle
+from k8s_ee import environment, lifecycle, notices
 
 BORN = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 SECOND, HOUR, DAY = (datetime.timedelta(seconds=one) for one in (1, 3600, 86400))
@@ -243,18 +243,18 @@ def test_an_idle_one_sleeps_once() -> None:
 
 
 def test_what_is_noted_of_a_warning_is_what_counts() -> None:
-    assert lifecycle.warning_posted(SOFT, BORN) == {
+    assert notices.posted(SOFT, BORN) == {
         environment.WARNED_OF: text(SOFT),
         environment.WARNED_AT: text(BORN),
         environment.WARNING_FAILURES: None,
     }
-    again = lifecycle.warning_failed(observed(warned_of=SOFT, warning_failures="1"), SOFT)
+    again = notices.failed(observed(warned_of=SOFT, warning_failures="1"), SOFT)
     assert again == {
         environment.WARNED_OF: text(SOFT),
         environment.WARNED_AT: None,
         environment.WARNING_FAILURES: "2",
     }
-    other = lifecycle.warning_failed(observed(warned_of=HARD, warning_failures="1"), SOFT)
+    other = notices.failed(observed(warned_of=HARD, warning_failures="1"), SOFT)
     assert other[environment.WARNING_FAILURES] == "1"
 
 

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from hypothesis import stateful
 
-from k8s_ee import environment, lifecycle
+from k8s_ee import environment, lifecycle, notices
 
 START = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 MINUTE, HOUR = (datetime.timedelta(seconds=one) for one in (60, 3600))
@@ -114,11 +114,11 @@ class World(stateful.RuleBasedStateMachine):
         if posting:
             one.told_of[text(deadline)] = self.now
             step()
-            self._write(one, lifecycle.warning_posted(deadline, self.now))
+            self._write(one, notices.posted(deadline, self.now))
         else:
             one.failed_to_tell[text(deadline)] = one.failed_to_tell.get(text(deadline), 0) + 1
             step()
-            self._write(one, lifecycle.warning_failed(seen, deadline))
+            self._write(one, notices.failed(seen, deadline))
 
     def _check_delete(self, number: int, decision: lifecycle.Decision) -> None:
         one, pull = self.living[number], self.pulls[number]
