@@ -69,6 +69,7 @@ def test_the_defaults_are_the_ones_in_the_docs() -> None:
             preserve_warn_before=HOUR,
             stuck_after=600 * SECOND,
             unknown_alert_after=DAY,
+            backup_deadline=HOUR,
         )
         == lifecycle.Policy()
     )
@@ -88,9 +89,9 @@ def test_one_that_is_being_deleted_is_left_alone_until_it_is_stuck() -> None:
 @pytest.mark.parametrize("state", [OPEN, CLOSED, UNKNOWN])
 def test_a_requested_or_begun_destroy_is_finished_whatever_github_says(state: lifecycle.PullRequestState) -> None:
     kept = {"preserved_until": HARD}
-    requested = decide(state, BORN, destroy_requested_at="?", cleanup_requested_at=BORN, **kept)
+    requested = decide(state, BORN, destroy_requested_at="?", **kept)
     assert requested == lifecycle.Decision("delete", "requested")
-    begun = decide(state, BORN, cleanup_requested_at="?", **kept)
+    begun = decide(state, BORN, destroy_requested_at="?", cleanup_requested_at="?", **kept)
     assert begun == lifecycle.Decision("delete", "a destroy was begun and not finished")
 
 
