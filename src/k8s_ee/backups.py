@@ -78,6 +78,11 @@ def is_due_now(observed: environment.Observed, deadline: datetime.timedelta, now
     return before.at is None or now - before.at >= deadline / _PAUSES
 
 
+def time_left(observed: environment.Observed, deadline: datetime.timedelta, now: Time) -> datetime.timedelta:
+    """For an attempt that begins now: no longer than its share, as there are others that wait for their turn."""
+    return min(deadline / ATTEMPTS, (wanted_at(observed) or now) + deadline - now)
+
+
 def wanted_at(observed: environment.Observed) -> Time | None:
     """Since when; None when nobody wants it, or somebody used the environment since."""
     found = observed.backup_wanted_at

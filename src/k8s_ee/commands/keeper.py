@@ -50,6 +50,8 @@ def _is_due(ctx: session.Session, one: Observed) -> bool:
 
 def _keep(ctx: session.Session, observed: Observed, to: str) -> Row:
     """Never raises for the sake of one environment: the others are waiting."""
+    if not _is_due(ctx, observed):
+        return _row(observed, "left alone", detail="its time was over before its turn came")
     try:
         begun = securing.note(ctx.cluster, observed, backups.begun(observed, ctx.now()))
     except errors.ONE_OF_MANY as error:  # Most often: it is used again, gone, or another keeper has it.
@@ -76,9 +78,7 @@ def _failed(ctx: session.Session, begun: Observed, message: str) -> Row:
 
 
 def _in_time(ctx: session.Session, begun: Observed) -> session.Session:
-    """Up to its own deadline."""
-    wanted = backups.wanted_at(begun) or ctx.now()
-    left = ctx.platform.backup.deadline - (ctx.now() - wanted)
+    left = backups.time_left(begun, ctx.platform.backup.deadline, ctx.now())
     return ctx.until(time.monotonic() + left.total_seconds())
 
 

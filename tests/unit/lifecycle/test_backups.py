@@ -143,6 +143,15 @@ def test_the_keeper_begins_what_is_asked_for_and_leaves_time_between_attempts() 
     assert due(ASKED, **WANTED, backup_attempts="2 soon")
 
 
+def test_an_attempt_has_its_share_of_the_time_and_no_more_than_there_is() -> None:
+    def left(now: datetime.datetime, /, **notes: datetime.datetime | str) -> datetime.timedelta:
+        return backups.time_left(observed(**notes), HOUR, now)
+
+    assert left(ASKED, **WANTED) == left(ASKED + 40 * MINUTE, **WANTED) == 20 * MINUTE
+    assert left(ASKED + 50 * MINUTE, **WANTED) == 10 * MINUTE
+    assert left(ASKED) == 20 * MINUTE
+
+
 def test_attempts_that_can_not_be_read_are_none() -> None:
     assert backups.attempts(observed(backup_attempts=f"2 {text(ASKED)}")) == backups.Attempts(2, ASKED)
     for value in ("", "2", "x y", f" {text(ASKED)}", "-1 x"):
