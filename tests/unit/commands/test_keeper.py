@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pathlib
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -54,7 +55,7 @@ def done(result: outcome.Outcome) -> str:
 
 def clean(world: sweeps.World, *, after: float = 1, dry_run: bool = False, **options: str | bool) -> outcome.Outcome:
     """`after` in hours."""
-    facts = {"number": 7, "repository": "acme/shop", "repository_id": 42}
+    facts: dict[str, Any] = {"number": 7, "repository": "acme/shop", "repository_id": 42}
     ctx = world.session(after=after * HOUR, dry_run=dry_run, **facts)
     return cleanup.cleanup(ctx, **options)  # type: ignore[arg-type]
 
