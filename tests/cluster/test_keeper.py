@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 import yaml
 
-from k8s_ee import archive, environment, resources
+from k8s_ee import archive, cluster, environment, errors, resources, settings
+from k8s_ee.cluster import remote
 from k8s_ee_sandbox import platform
 from tests.bench import counting
 from tests.cluster import cli, stores, test_object_storage
@@ -44,8 +45,8 @@ class Keeper:
 
     def run(self, now: datetime.datetime, to: str, **storage: str) -> dict[str, Any]:
         """The row of the one environment that was owed something."""
-        settings = {**platform.settings(self.runner.sandbox), "backup": {"to": to}}
-        (self.folder / "platform.yaml").write_text(yaml.safe_dump(settings))
+        written = {**platform.settings(self.runner.sandbox), "backup": {"to": to}}
+        (self.folder / "platform.yaml").write_text(yaml.safe_dump(written))
         config = {"K8S_EE_KUBECONFIG": str(self.folder / "kubeconfig"), "GITHUB_API_URL": self.github.url}
         arguments = ("keeper", "--platform-file", "platform.yaml", "--now", now.isoformat(), "--output", "json")
         done = self.runner.start(self.folder, *arguments, **config, **storage).end(timeout=180)
@@ -190,9 +191,14 @@ def check_rights(keeper: Keeper, runner: cli.Installed, shop: cli.Preview) -> No
     assert used <= rights
     assert rights - used <= set(RARE)
     refused = {
-        ("-n", "kube-system", "exec", _any_pod(runner), "--", "true"): "may only work inside environments",
         ("annotate", "namespace", "default", "k8s-ee/backup-error=x"): "may note something on environments",
-        ("annotate", "namespace", shop.namespace, "k8s-ee/active-at=x"): "may note what became of backups",
+        (
+            "annotate",
+            "namespace",
+            shop.namespace,
+            "k8s-ee/active-at=x",
+            "--overwrite",
+        ): "may note what became of backups",
         ("annotate", "namespace", shop.namespace, f"{environment.HEAD_SHA}-"): "may note what became of backups",
         ("label", "namespace", shop.namespace, "k8s-ee/type-"): "do nothing else to any namespace",
         ("-n", shop.namespace, "get", "secrets"): "forbidden",
@@ -201,6 +207,9 @@ def check_rights(keeper: Keeper, runner: cli.Installed, shop: cli.Preview) -> No
     for attempt, why in refused.items():
         said = as_keeper(runner, *attempt)
         assert why in said, (attempt, said)
+    api = cluster.connect(settings.Connection(kubeconfig=str(keeper.folder / "kubeconfig")))
+    with pytest.raises(errors.Refused, match="may only work inside environments"):
+        remote.run(api, "kube-system", _any_pod(runner), "true", deadline=time.monotonic() + 30)
 
 
 def _any_pod(runner: cli.Installed) -> str:
