@@ -148,8 +148,8 @@ def _begun(facts: Facts, _policy: Policy, _now: Time) -> Decision | None:
 
 
 def _backed_up_first(facts: Facts, policy: Policy, now: Time) -> Decision | None:
-    """a rule below would delete it, and it has `backup: onDestroy` and no backup · and that failed three times, or was
-    not done within {backup_deadline} | ask for its backup and wait · hold it up to {hard_ttl} of age, say why"""
+    """a rule below would delete it, but it has `backup: onDestroy` and no backup · and none came of three attempts or
+    within {backup_deadline} | ask for its backup and wait · hold it up to {hard_ttl} of age, say why"""
     found = facts.environment
     standing = backups.standing(found, policy.backup_deadline, now)
     if standing.kind not in ("due", "failed"):
