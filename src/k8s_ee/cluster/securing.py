@@ -63,6 +63,8 @@ def roused(
     """
     stores = scaling.workloads(cluster, observed, [scaling.STORES])
     slept = [one for one in stores if not one.replicas]
+    # Of one that is asleep all are put back: who was killed before us may have left them running.
+    resting = stores if environment.ASLEEP_SINCE in observed.annotations else slept
     counts = scaling.wanted(observed, stores)
     try:
         _await_end_of_app(cluster, observed.namespace, min(deadline, time.monotonic() + _ENDING_SECONDS))
@@ -71,22 +73,21 @@ def roused(
         waiting.ready(cluster, observed.namespace, names, deadline=deadline, progress=progress, redact=redact)
         yield
     finally:
-        _put_back(cluster, observed, slept, counts)
+        _put_back(cluster, observed, resting, counts)
 
 
 def _put_back(
     cluster: client.Cluster,
     observed: environment.Observed,
-    slept: Sequence[scaling.Workload],
+    resting: Sequence[scaling.Workload],
     counts: scaling.Counts,
 ) -> None:
     """A deploy or wake in between keeps what it found running, also one that came while we stopped it."""
     with contextlib.suppress(*errors.ONE_OF_MANY):  # gone, or out of reach: whoever comes next finds them running
         unused = functools.partial(sleeping.is_unused, cluster, observed)
-        if slept and unused():
-            pool.side_by_side(
-                [functools.partial(scaling.stop, cluster, observed, one, still_wanted=unused) for one in slept]
-            )
+        if resting and unused():
+            stopping = [functools.partial(scaling.stop, cluster, observed, one, still_wanted=unused) for one in resting]
+            pool.side_by_side(stopping)
             if not unused():
                 scaling.start(cluster, observed, scaling.workloads(cluster, observed, [scaling.STORES]), counts)
 

@@ -23,12 +23,10 @@ class Way:
     def asks(self, observed: Observed) -> bool:
         """Whether the platform has to back it up first."""
         owes = environment.BACKUP in observed.annotations and backups.place(observed) is None
-        begun = observed.terminating or environment.CLEANUP_REQUESTED_AT in observed.annotations
-        return owes and not begun and not self.backup_to and not self.without_backup
+        return owes and not _is_begun(observed) and not self.backup_to and not self.without_backup
 
     def saves(self, observed: Observed) -> bool:
-        begun = observed.terminating or environment.CLEANUP_REQUESTED_AT in observed.annotations
-        return bool(self.backup_to) and not begun
+        return bool(self.backup_to) and not _is_begun(observed)
 
 
 def plan(way: Way, observed: Observed) -> str:
@@ -47,7 +45,14 @@ def end(ctx: session.Session, observed: Observed, way: Way) -> End:
         ctx.notes.append(f"{observed.namespace}: {_saved(observed)}")
     elif saved := backups.place(observed):
         ctx.notes.append(f"{observed.namespace}: its databases were backed up to {saved}")
+    elif way.backup_to:
+        ctx.notes.append(f"{observed.namespace} was being destroyed already: it could not be backed up")
     return cluster.destroy.destroy(ctx.cluster, observed, deadline=ctx.deadline, progress=ctx.say)
+
+
+def _is_begun(observed: Observed) -> bool:
+    """What could be backed up may be gone by now."""
+    return observed.terminating or environment.CLEANUP_REQUESTED_AT in observed.annotations
 
 
 def _save(ctx: session.Session, observed: Observed, to: str) -> Observed:

@@ -12,7 +12,7 @@ import time
 from typing import Any
 
 from k8s_ee import backups, cluster, environment, errors, outcome
-from k8s_ee.cluster import securing
+from k8s_ee.cluster import securing, sleeping
 from k8s_ee.commands import contents, saving, session
 
 Observed = environment.Observed
@@ -60,6 +60,8 @@ def _keep(ctx: session.Session, observed: Observed, to: str) -> Row:
         kept = saving.save(_in_time(ctx, begun), begun, to)
     except errors.Interrupted:
         raise
+    except sleeping.Woken as error:
+        return _row(begun, "left alone", detail=error.message)
     except errors.K8sEEError as error:
         ctx.say(f"{begun.namespace}: {error.message}; {error.hint}")
         return _failed(ctx, begun, error.message)
