@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from k8s_ee import environment, errors, outcome
-from k8s_ee.commands import cleanup
+from k8s_ee import environment, errors, outcome, report
+from k8s_ee.commands import cleanup, inspect
 from tests.unit.commands import sweeps
 from tests.unit.commands.sweeps import CREATED, DAY, HOUR, text
 from tests.wire import github_faults as faults
@@ -251,3 +251,43 @@ def test_a_backup_here_and_now_comes_before_the_end_and_one_that_fails_keeps_it(
     world.kube.objects.pop((PATH.format(name=name, plural="statefulsets"), "postgresql"))
     assert clean(world, backup_to=str(world.platform.parent)).state == "destroyed"
     assert not world.there(name)
+
+
+def test_one_that_is_deployed_while_it_is_backed_up_is_left_to_its_deploy(world: sweeps.World) -> None:
+    name = put(world, backup_wanted_at=text(CREATED + HOUR))
+
+    def deploy() -> None:
+        world.kube.objects[(sweeps.NS, name)]["metadata"]["annotations"][environment.ACTIVE_AT] = text(CREATED + HOUR)
+
+    world.kube.meanwhile("GET", f"{name}/statefulsets", deploy)
+    result = world.keep()
+    assert (done(result), result.failure) == ("left alone", None)
+    assert world.annotation(name, environment.BACKED_UP) is None
+    assert world.annotation(name, environment.BACKUP_ERROR) is None
+
+
+def test_what_is_being_destroyed_already_is_said_to_go_without_the_backup_that_was_asked_for(
+    world: sweeps.World, tmp_path: pathlib.Path
+) -> None:
+    put(world, cleanup_requested_at=text(CREATED))
+    result = clean(world, backup_to=str(tmp_path))
+    assert result.state == "destroyed"
+    assert "it could not be backed up" in result.notes[0]
+
+
+def test_a_list_shows_who_waits_and_who_is_held(world: sweeps.World) -> None:
+    put(world, 7, backup_wanted_at=text(CREATED + HOUR))
+    put(world, 8, backup_wanted_at=text(CREATED), backup_failed_at=text(CREATED))
+    put(world, 9, asleep_since=text(CREATED))
+    listed = inspect.list_environments(world.session(after=HOUR))
+    assert [row["state"] for row in listed.data["environments"]] == ["backing-up", "backup-failed", "asleep"]
+
+
+def test_of_several_environments_each_comment_says_what_became_of_its_own() -> None:
+    rows = [{"namespace": "shop-pr-7", "pr": 7, "repositoryId": 42}]
+    outputs = {"deleted": '["docs-pr-7"]', "namespace": "shop-pr-7 docs-pr-7"}
+    result = outcome.Outcome("cleanup", "backing-up", outputs=outputs, data={"environments": rows})
+    shown = {name: report.comment(result, report.Facts(namespace=name)) for name in ("shop-pr-7", "docs-pr-7")}
+    assert "is backed up, then destroyed" in shown["shop-pr-7"]
+    assert "is gone" in shown["docs-pr-7"]
+    assert "backed up" not in shown["docs-pr-7"]
