@@ -46,7 +46,7 @@ def parse(text: str, *, default: str = "") -> Place:
     """A folder, or a key that ends with `/`, gets the name `default`. Raises InputError for what names no object."""
     if not text.startswith("s3:"):
         path = pathlib.Path(text)
-        return path / default if default and _is_folder(path) else path
+        return path / default if default and is_folder(path) else path
     given = urllib.parse.urlsplit(text)
     key = given.path.removeprefix("/")
     key += default if not key or key.endswith("/") else ""
@@ -55,7 +55,7 @@ def parse(text: str, *, default: str = "") -> Place:
     return Bucket(given.netloc, key)
 
 
-def _is_folder(path: pathlib.Path) -> bool:
+def is_folder(path: pathlib.Path) -> bool:
     """Whoever reads or writes it says what is wrong with its name."""
     try:
         return path.is_dir()

@@ -39,7 +39,7 @@ def _make_room(place: storage.Place, root: pathlib.Path) -> None:
     """Below a folder that is there: where a volume is missing, there must be no folder in its stead."""
     if not isinstance(place, pathlib.Path):
         return
-    if not root.is_dir():
+    if not storage.is_folder(root):
         raise errors.InputError(f"there is no folder {root}", hint="is the volume for backups mounted there?")
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
