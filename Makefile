@@ -34,7 +34,7 @@ bench-cleaning: $(UV) ## compare how long it takes until the environments of fif
 bench-databases: $(UV) ## measure how long each database takes until it answers, alone and with all the others
 	@$(RUN) python -m tests.bench.databases
 
-mutants: $(UV) ## change lifecycle.py in every small way, list the changes that no test notices
+mutants: $(UV) ## change the rules of the lifecycle in every small way, list the changes that no test notices
 	@$(RUN) python -m scripts.mutants
 
 docs: $(UV) ## write the generated parts of docs/ again

@@ -1,4 +1,4 @@
-"""Changes lifecycle.py in every small way there is, and counts the changes that its tests notice.
+"""Changes the rules of the lifecycle in every small way there is, and counts the changes that its tests notice.
 
 Fails when fewer than ENOUGH of them are noticed; lists the others.
 """
@@ -17,7 +17,7 @@ ENOUGH = 0.9
 SETTINGS = """\
 [tool.mutmut]
 source_paths = ["src"]
-only_mutate = ["src/k8s_ee/lifecycle.py"]
+only_mutate = ["src/k8s_ee/lifecycle.py", "src/k8s_ee/backups.py", "src/k8s_ee/notices.py"]
 pytest_add_cli_args = ["-m", "not long"]
 pytest_add_cli_args_test_selection = ["tests/unit/lifecycle"]
 [tool.pytest.ini_options]
@@ -51,7 +51,7 @@ def verdict(stats: dict[str, int]) -> tuple[str, bool]:
 def _lay_out(folder: pathlib.Path) -> None:
     """Only what the tests of the lifecycle need: mutmut copies and imports all that it finds."""
     (folder / "src" / "k8s_ee").mkdir(parents=True)
-    for module in ("__init__", "lifecycle", "environment", "errors"):
+    for module in ("__init__", "lifecycle", "backups", "notices", "environment", "errors"):
         shutil.copy(ROOT / "src" / "k8s_ee" / f"{module}.py", folder / "src" / "k8s_ee")
     shutil.copytree(ROOT / "tests" / "unit" / "lifecycle", folder / "tests" / "unit" / "lifecycle")
     for package in (folder / "tests", folder / "tests" / "unit"):

@@ -17,7 +17,8 @@ import xdist.scheduler
 from k8s_ee_sandbox import artifacts, cluster, progress
 
 _PATIENCE = 120.0
-_TOGETHER = {f"tests/cluster/{name}.py": "toolkit image" for name in ("test_responder", "test_janitor_cronjob")}
+_TOOLKIT = ("test_responder", "test_janitor_cronjob", "test_keeper_cronjob")
+_TOGETHER = {f"tests/cluster/{name}.py": "toolkit image" for name in _TOOLKIT}
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import datetime
 import functools
-import pathlib
 from typing import Any
 
 import click
 
 import k8s_ee
-from k8s_ee import options, outcome
+from k8s_ee import options, outcome, roles
 from k8s_ee.commands import session
 
 # Commands are imported inside the functions that call them: `validate` must not pay for the Kubernetes client.
@@ -35,6 +34,8 @@ def main(context: click.Context) -> None:
 
 command = functools.partial(options.command, main)
 deploy = functools.partial(options.command, main, reach_out=True)
+for role in roles.ROLES.commands.values():
+    main.add_command(role)
 
 
 @command("validate", options.CONFIG, options.FACTS)
@@ -97,12 +98,17 @@ def up(ctx: session.Session, image: str) -> outcome.Outcome:
     return commands.up(ctx, image=image)
 
 
-@command("cleanup", options.FACTS, options.CLUSTER, options.PROJECT)
-def cleanup(ctx: session.Session, project: str) -> outcome.Outcome:
-    """Destroy the environments of a pull request and prove that they are gone."""
+@command("cleanup", options.FACTS, options.CLUSTER, options.PROJECT, options.S3)
+@options.option("--backup-to", default="", help="First back up the databases to a folder, or s3://BUCKET/PREFIX/.")
+@options.option("--without-backup", is_flag=True, help="Whatever `backup` of k8s-ee.yaml says.")
+def cleanup(ctx: session.Session, **given: Any) -> outcome.Outcome:
+    """Destroy the environments of a pull request and prove that they are gone.
+
+    One with `backup: onDestroy` is backed up before: by the platform, which then destroys it, or by --backup-to.
+    """
     from k8s_ee.commands import cleanup as commands
 
-    return commands.cleanup(ctx, project=project)
+    return commands.cleanup(ctx, **given)
 
 
 options.alias(main, cleanup, "down")
@@ -233,44 +239,6 @@ def restore(ctx: session.Session, **given: Any) -> outcome.Outcome:
     from k8s_ee.commands import restore as commands
 
     return commands.restore(ctx, **given)
-
-
-@command(
-    "janitor",
-    (options.option("--repository", help="Only environments of OWNER/NAME."),),
-    options.CLUSTER,
-    options.PLATFORM,
-)
-@click.option(
-    "--lease/--no-lease",
-    default=None,
-    envvar="K8S_EE_LEASE",
-    show_envvar=True,
-    help="Whether to keep out other janitors. [default: yes, but not in a workflow, which has its own concurrency]",
-)
-@options.option("--metrics-file", type=click.Path(path_type=pathlib.Path), help="For the textfile collector: NAME.prom")
-@options.option("--pushgateway", default="", help="Address of a Pushgateway, as in http://HOST:9091")
-@click.option("--now", type=options.moment, hidden=True, help="For tests: the time of day, ISO 8601 with its zone.")
-def janitor(ctx: session.Session, now: datetime.datetime | None, **given: Any) -> outcome.Outcome:
-    """One pass over all environments: warn, put to sleep, destroy what is over, say what can't be known."""
-    from k8s_ee.commands import janitor as commands
-
-    if now is not None:
-        options.only_for_tests(ctx, "--now")
-        ctx.now = lambda: now
-    return commands.janitor(ctx, **given)
-
-
-@command("responder", options.CLUSTER, options.PLATFORM)
-@options.option("--port", type=click.IntRange(1, 65535), default=8080, show_default=True, help="For people.")
-@options.option(
-    "--health-port", type=click.IntRange(1, 65535), default=8081, show_default=True, help="/healthz, /readyz"
-)
-def responder(ctx: session.Session, port: int, health_port: int) -> outcome.Outcome:
-    """Answer where no app does: asleep since when, being deployed, not there. Runs until it is stopped."""
-    from k8s_ee.commands import responding as commands
-
-    return commands.answer(ctx, port=port, health_port=health_port)
 
 
 @command("report", options.FACTS)

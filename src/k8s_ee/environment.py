@@ -56,6 +56,19 @@ UNKNOWN_SINCE = "k8s-ee/unknown-since"
 UNKNOWN_ALERTED_AT = "k8s-ee/unknown-alerted-at"
 DESTROY_REQUESTED_AT = "k8s-ee/destroy-requested-at"
 
+# backups.py says what follows from them.
+BACKUP = "k8s-ee/backup"
+"""What `backup` of k8s-ee.yaml was at the last deploy, where that was not `never`."""
+BACKUP_WANTED_AT = "k8s-ee/backup-wanted-at"
+BACKUP_ATTEMPTS = "k8s-ee/backup-attempts"
+"""How many were begun, a space, and when the last one was."""
+BACKUP_ERROR = "k8s-ee/backup-error"
+"""Why the last attempt failed; not there while one is at work."""
+BACKUP_FAILED_AT = "k8s-ee/backup-failed-at"
+"""When it was told, once, that there will be no further attempt."""
+BACKED_UP = "k8s-ee/backed-up"
+"""Of which moment the backup is, a space, and where it is; written when it is there."""
+
 ROUTE_CLASS = "k8s-ee/route-class"
 """On an Ingress whose environment sleeps: the class it has when awake."""
 
@@ -83,7 +96,7 @@ def namespace_name(project: ProjectId, number: int) -> NamespaceName:
 class Environment:
     """One (repository, pull request, project). `domain` is the platform's, without a leading dot.
 
-    `routed`: its app has a link.
+    `routed`: its app has a link. `backup` is that of the config.
     """
 
     project: ProjectId
@@ -96,6 +109,7 @@ class Environment:
     head_sha: str = ""
     run: int = 0
     routed: bool = True
+    backup: str = "never"
 
     @property
     def namespace(self) -> NamespaceName:
@@ -119,7 +133,8 @@ class Environment:
 
     def annotations(self) -> dict[str, str]:
         """What every run writes at its start. Times and the head SHA are written by the steps that prove them."""
-        return {REPOSITORY: self.repository, BRANCH: self.branch, URL: self.url, RUN: str(self.run)}
+        kept = {BACKUP: self.backup} if self.backup != "never" else {}
+        return {REPOSITORY: self.repository, BRANCH: self.branch, URL: self.url, RUN: str(self.run), **kept}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -200,6 +215,10 @@ class Observed:
     def warning_failures(self) -> int:
         value = self.annotations.get(WARNING_FAILURES, "")
         return int(value) if re.fullmatch(r"[0-9]{1,9}", value, re.ASCII) else 0
+
+    @property
+    def backup_wanted_at(self) -> datetime.datetime | None:
+        return self._time(BACKUP_WANTED_AT)
 
     def _time(self, key: str) -> datetime.datetime | None:
         """None for one that is not there, can't be read, or does not say which time zone it means."""

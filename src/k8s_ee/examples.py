@@ -30,6 +30,7 @@ EXAMPLES: Mapping[str, str] = {
     "reset-db": f"k8s-ee reset-db postgresql redis {_FACTS} --owner-id 2",
     "backup": "k8s-ee backup --pr 7 --repository-id 1 --to s3://backups/shop/",
     "restore": "k8s-ee restore shop-pr-7.k8s-ee.tar postgresql --pr 8 --repository-id 1",
+    "keeper": "k8s-ee keeper --dry-run --output json",
     "janitor": "k8s-ee janitor --dry-run --output json",
     "responder": "k8s-ee responder --port 8080    # in the cluster, behind its wildcard route",
     "report": "k8s-ee report --needs '${{ toJSON(needs) }}'    # in a step of a workflow",

@@ -12,9 +12,9 @@ import datetime
 from collections.abc import Callable
 from typing import Literal, get_args
 
-from k8s_ee import environment
+from k8s_ee import backups, environment
 
-Kind = Literal["keep", "warn", "sleep", "expire", "delete", "unstick", "leave"]
+Kind = Literal["keep", "warn", "sleep", "expire", "delete", "unstick", "leave", "backup", "hold"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 Time = datetime.datetime
 
@@ -66,6 +66,7 @@ class Policy:
     preserve_warn_before: datetime.timedelta = datetime.timedelta(hours=1)
     stuck_after: datetime.timedelta = datetime.timedelta(minutes=10)
     unknown_alert_after: datetime.timedelta = datetime.timedelta(hours=24)
+    backup_deadline: datetime.timedelta = datetime.timedelta(hours=1)
     orphaned_finalizers: tuple[OrphanedFinalizer, ...] = ()
 
 
@@ -92,13 +93,12 @@ class Decision:
     deadline: datetime.datetime | None = None
 
 
+Rule = Callable[[Facts, Policy, Time], Decision | None]
+
+
 def decide(facts: Facts, policy: Policy, now: Time) -> Decision:
     """The first rule that has something to say."""
-    for rule in RULES:
-        decision = rule(facts, policy, now)
-        if decision is not None:
-            return decision
-    return Decision("keep", "in use", deadline=end(facts, policy))
+    return _first(RULES, facts, policy, now) or Decision("keep", "in use", deadline=end(facts, policy))
 
 
 def end(facts: Facts, policy: Policy) -> Time:
@@ -121,25 +121,6 @@ def last_activity(facts: Facts) -> Time:
     return max(one for one in times if one is not None)
 
 
-def warning_posted(deadline: Time, now: Time) -> dict[str, str | None]:
-    """What to note on the namespace (None = remove)."""
-    return {
-        environment.WARNED_OF: _text(deadline),
-        environment.WARNED_AT: _text(now),
-        environment.WARNING_FAILURES: None,
-    }
-
-
-def warning_failed(observed: environment.Observed, deadline: Time) -> dict[str, str | None]:
-    """What to note on the namespace (None = remove). Failures about another deadline are forgotten."""
-    earlier = observed.warning_failures if observed.warned_of == deadline else 0
-    return {
-        environment.WARNED_OF: _text(deadline),
-        environment.WARNED_AT: None,
-        environment.WARNING_FAILURES: str(earlier + 1),
-    }
-
-
 def alert_due(facts: Facts, policy: Policy, now: Time) -> bool:
     """Whether somebody must be told, once, that this one has been unknown for long."""
     since = facts.environment.unknown_since
@@ -159,12 +140,33 @@ def _terminating(facts: Facts, policy: Policy, now: Time) -> Decision | None:
     return Decision("leave", "it is being deleted")
 
 
-def _requested(facts: Facts, _policy: Policy, _now: Time) -> Decision | None:
-    """destroying it was requested, or was begun and not finished | delete"""
-    if environment.DESTROY_REQUESTED_AT in facts.environment.annotations:
-        return Decision("delete", "requested")
+def _begun(facts: Facts, _policy: Policy, _now: Time) -> Decision | None:
+    """destroying it was begun and not finished | delete"""
     if environment.CLEANUP_REQUESTED_AT in facts.environment.annotations:
         return Decision("delete", "a destroy was begun and not finished")
+    return None
+
+
+def _backed_up_first(facts: Facts, policy: Policy, now: Time) -> Decision | None:
+    """a rule below would delete it, but it has `backup: onDestroy` and no backup · and none came of three attempts or
+    within {backup_deadline} | ask for its backup and wait · hold it up to {hard_ttl} of age, say why"""
+    found = facts.environment
+    standing = backups.standing(found, policy.backup_deadline, now)
+    if standing.kind not in ("due", "failed"):
+        return None
+    ended = _first(_BELOW, facts, policy, now)
+    if ended is None or ended.kind != "delete":
+        return None
+    if standing.kind == "due":
+        return Decision("backup", ended.reason)
+    last = hard_deadline(found, policy)
+    return None if now >= last else Decision("hold", standing.reason, deadline=last)
+
+
+def _requested(facts: Facts, _policy: Policy, _now: Time) -> Decision | None:
+    """destroying it was requested | delete"""
+    if environment.DESTROY_REQUESTED_AT in facts.environment.annotations:
+        return Decision("delete", "requested")
     return None
 
 
@@ -246,17 +248,12 @@ def _idle(facts: Facts, policy: Policy, now: Time) -> Decision | None:
     return Decision("sleep", f"nobody has used it since {_text(since)}", deadline=end(facts, policy))
 
 
-RULES: tuple[Callable[[Facts, Policy, Time], Decision | None], ...] = (
-    _terminating,
-    _requested,
-    _closed,
-    _too_old,
-    _preserved,
-    _unknown,
-    _uncounted,
-    _unused,
-    _idle,
-)
+_BELOW: tuple[Rule, ...] = (_requested, _closed, _too_old, _preserved, _unknown, _uncounted, _unused, _idle)
+RULES: tuple[Rule, ...] = (_terminating, _begun, _backed_up_first, *_BELOW)
+
+
+def _first(rules: tuple[Rule, ...], facts: Facts, policy: Policy, now: Time) -> Decision | None:
+    return next((found for rule in rules if (found := rule(facts, policy, now)) is not None), None)
 
 
 def _ends_before(facts: Facts, policy: Policy, hard: Time) -> bool:

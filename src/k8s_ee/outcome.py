@@ -30,6 +30,9 @@ State = Literal[
     "swept",
     "backed-up",
     "restored",
+    "backing-up",
+    "backup-failed",
+    "saved",
 ]
 
 

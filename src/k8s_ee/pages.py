@@ -12,7 +12,7 @@ import hashlib
 import html
 import json
 
-from k8s_ee import environment, lifecycle
+from k8s_ee import backups, environment, lifecycle
 
 SOON = 5
 """Seconds after which a page that will change looks again."""
@@ -71,7 +71,8 @@ UNSURE = Page(
 def of(found: environment.Observed, policy: lifecycle.Policy, now: datetime.datetime) -> Page:
     """Of an environment that has no route of its own at this moment."""
     marks = found.annotations
-    if found.terminating or environment.CLEANUP_REQUESTED_AT in marks or environment.DESTROY_REQUESTED_AT in marks:
+    going = {environment.CLEANUP_REQUESTED_AT, environment.DESTROY_REQUESTED_AT} & {*marks}
+    if found.terminating or going or backups.wanted_at(found) is not None:
         return Page(
             status=410,
             state="ending",

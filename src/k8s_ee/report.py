@@ -71,6 +71,8 @@ def comment(result: outcome.Outcome, known: Facts) -> str:
     namespace = _namespace(result, known)
     if not namespace:
         raise ValueError("a comment is about one environment")
+    if result.state == "backing-up" and namespace in result.outputs.get("deleted", ""):
+        result = dataclasses.replace(result, state="destroyed", notes=())  # the others of its pull request are not
     return f"{marker(namespace)}\n{_page(result, known, evidence=_EVIDENCE_IN_COMMENT)}"
 
 
@@ -139,6 +141,7 @@ def _title(result: outcome.Outcome, known: Facts) -> str:
         "listed": f"Preview {name}",
         "backed-up": f"💾 The databases of {name} are backed up",
         "restored": f"💾 The databases of {name} are restored",
+        "saved": "💾 The keeper looked after the backups that are owed",
         "swept": "🧹 The janitor looked after all environments",
     }
     return titles[result.state]

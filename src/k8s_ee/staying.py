@@ -24,6 +24,8 @@ TITLES = {
     "awake": "✅ Preview {name} is ready",
     "expiring": "⏰ Preview {name} will be destroyed soon",
     "lapsing": "⏰ Preview {name} is preserved for a little while only",
+    "backing-up": "💾 Preview {name} is backed up, then destroyed",
+    "backup-failed": "⚠️ Preview {name} is kept: its backup failed",
 }
 STATES = frozenset(TITLES)
 
@@ -101,6 +103,27 @@ def _lapsing(row: Row, commit: Commit) -> str:
     )
 
 
+def _backing_up(row: Row, _commit: Commit) -> str:
+    reason = quoting.markdown(str(row.get("reason") or ""), limit=300)
+    return (
+        "Its app is stopped and its databases are being backed up; it is destroyed when that is done"
+        + (f" ({reason})" if reason else "")
+        + f". The next push to an open pull request brings it back. To destroy it at once, with all data: "
+        f"{command(row, 'cleanup --without-backup')}."
+    )
+
+
+def _backup_failed(row: Row, _commit: Commit) -> str:
+    reason = quoting.markdown(str(row.get("reason") or "its backup failed"), limit=300)
+    return (
+        f"State `backup-failed`: {reason}. Its app is stopped, nothing is lost, and nothing is deleted before "
+        f"{_until(row)}, when it reaches its highest age. To have the backup tried again: {command(row, 'cleanup')}; "
+        f"to back up to a place of your own: {command(row, 'cleanup --backup-to PLACE')}; "
+        f"to destroy it without a backup: {command(row, 'cleanup --without-backup')}. A push to an open pull request "
+        "brings it back."
+    )
+
+
 def _serving(row: Row, commit: Commit) -> str:
     sha, url = str(row.get("commit") or ""), str(row.get("url") or "")
     if not sha:
@@ -121,4 +144,6 @@ _SENTENCES: Mapping[str, Callable[[Row, Commit], str]] = {
     "awake": _awake,
     "expiring": _expiring,
     "lapsing": _lapsing,
+    "backing-up": _backing_up,
+    "backup-failed": _backup_failed,
 }

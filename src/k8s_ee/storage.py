@@ -39,11 +39,14 @@ class Bucket:
         return f"s3://{self.bucket}/{self.key}"
 
 
-def parse(text: str, *, default: str = "") -> Bucket | pathlib.Path:
+Place = Bucket | pathlib.Path
+
+
+def parse(text: str, *, default: str = "") -> Place:
     """A folder, or a key that ends with `/`, gets the name `default`. Raises InputError for what names no object."""
     if not text.startswith("s3:"):
         path = pathlib.Path(text)
-        return path / default if default and _is_folder(path) else path
+        return path / default if default and is_folder(path) else path
     given = urllib.parse.urlsplit(text)
     key = given.path.removeprefix("/")
     key += default if not key or key.endswith("/") else ""
@@ -52,12 +55,18 @@ def parse(text: str, *, default: str = "") -> Bucket | pathlib.Path:
     return Bucket(given.netloc, key)
 
 
-def _is_folder(path: pathlib.Path) -> bool:
+def is_folder(path: pathlib.Path) -> bool:
     """Whoever reads or writes it says what is wrong with its name."""
     try:
         return path.is_dir()
     except OSError:
         return False
+
+
+def below(text: str, *names: str) -> Place:
+    """A place below a bucket's prefix or a folder, as the platform's settings give it."""
+    path = "/".join(names)
+    return parse(f"{text.rstrip('/')}/{path}" if text.rstrip("/") else f"/{path}")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,7 +14,10 @@ from k8s_ee import quoting
 
 Row = Mapping[str, Any]
 
-DONE = ("kept", "warned", "slept", "expired", "deleted", "ending", "gone", "passed on", "planned", "stuck", "failed")
+DONE = (
+    *("kept", "warned", "slept", "expired", "deleted", "ending", "gone", "passed on", "planned"),
+    *("backing up", "backup failed", "stuck", "failed"),
+)
 """Each environment is counted as one of these; as unknown besides."""
 
 _QUIET = frozenset({"kept"})

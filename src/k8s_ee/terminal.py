@@ -7,7 +7,9 @@ from typing import Any
 
 from k8s_ee import outcome, quoting, sweeping
 
-_TABLES = frozenset({"listed", "preserved", "unpreserved", "extended", "sleeping", "awake", "expiring", "rotated"})
+_TABLES = frozenset(
+    {"listed", "preserved", "unpreserved", "extended", "sleeping", "awake", "expiring", "rotated", "saved"}
+)
 _GREEN, _RED, _DIM, _END = "\x1b[32m", "\x1b[31m", "\x1b[2m", "\x1b[0m"
 
 

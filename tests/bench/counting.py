@@ -7,6 +7,8 @@ import contextlib
 import http.client
 import http.server
 import re
+import select
+import socket
 import ssl
 import threading
 import urllib.parse
@@ -94,11 +96,26 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0)) or None
         if status := self.fault():
             return self._refuse(status)
+        if self.headers.get("Upgrade"):
+            return self._tunnel()
         headers = {key: value for key, value in self.headers.items() if key.lower() not in _HOP}
         with contextlib.closing(self.upstream()) as connection, contextlib.suppress(ConnectionError):
             connection.request(self.command, self.path, body, {**headers, "Authorization": self.authorization})
             self._answer(connection.getresponse())
         return None
+
+    def _tunnel(self) -> None:
+        """A command in a pod: what follows the request is no HTTP."""
+        self.close_connection = True
+        kept = [(key, value) for key, value in self.headers.items() if key.lower() not in {"host", "authorization"}]
+        connection = self.upstream()
+        kept += [("Host", connection.host), ("Authorization", self.authorization)]
+        connection.connect()
+        with contextlib.closing(connection.sock) as upstream:
+            head = [f"{self.command} {self.path} HTTP/1.1", *(f"{key}: {value}" for key, value in kept)]
+            upstream.sendall("\r\n".join([*head, "", ""]).encode())
+            with contextlib.suppress(OSError):
+                _pump(self.connection, upstream)
 
     def _refuse(self, status: int) -> None:
         self.close_connection = True
@@ -128,3 +145,14 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         pass
+
+
+def _pump(client: socket.socket, upstream: ssl.SSLSocket) -> None:
+    """Both ways, until one side ends. One at a time: TLS bears no more."""
+    while True:
+        sides = [upstream] if upstream.pending() else select.select([client, upstream], [], [])[0]
+        for side in sides:
+            data = side.recv(65536)
+            if not data:
+                return
+            (client if side is upstream else upstream).sendall(data)

@@ -8,7 +8,7 @@ import pathlib
 import secrets
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -48,9 +48,13 @@ class Janitor:
 
     def sweep(self, now: datetime.datetime | None = None, *, code: int = 0) -> dict[str, Any]:
         """The Outcome that the pod's log shows. The clock stands still at `now`."""
+        return self.run("janitor", now, code=code)
+
+    def run(self, role: str, now: datetime.datetime | None = None, *, code: int = 0) -> dict[str, Any]:
+        """As `sweep`, of the janitor or of what is installed beside it."""
         name = f"pass-{secrets.token_hex(4)}"
         shown = self.kubectl(
-            *("-n", HOME, "create", "job", name, "--from=cronjob/k8s-ee-janitor"), "--dry-run=client", "-o", "json"
+            *("-n", HOME, "create", "job", name, f"--from=cronjob/k8s-ee-{role}"), "--dry-run=client", "-o", "json"
         )
         job = json.loads(shown)
         clock = ["--now", now.isoformat(timespec="seconds")] if now else []
@@ -109,7 +113,7 @@ def hub(sandbox: sandboxes.Sandbox) -> Iterator[github.Server]:
         yield server
 
 
-def overlay(folder: pathlib.Path, *, image: str, api_url: str) -> pathlib.Path:
+def overlay(folder: pathlib.Path, *, image: str, api_url: str, components: Sequence[str] = ()) -> pathlib.Path:
     """What a platform engineer writes, and where this GitHub and this registry's login are."""
     shutil.copytree(toolkit.ROOT / "k8s" / "janitor", folder / "janitor")
     name, _, digest = image.partition("@")
@@ -126,9 +130,13 @@ def overlay(folder: pathlib.Path, *, image: str, api_url: str) -> pathlib.Path:
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
         "resources": ["janitor/base"],
-        "components": ["janitor/components/suspended"],  # The test says when.
+        # The test says when.
+        "components": [f"janitor/components/{one}" for one in ("suspended", *components)],
         "images": [{"name": "k8s-ee", "newName": name, "digest": digest}],
-        "patches": [{"target": {"kind": "CronJob", "name": "k8s-ee-janitor"}, "patch": yaml.safe_dump(added)}],
+        "patches": [
+            {"target": {"kind": "CronJob", "name": f"k8s-ee-{role}"}, "patch": yaml.safe_dump(added)}
+            for role in ("janitor", *(["keeper"] if "backup" in components else []))
+        ],
     }
     (folder / "kustomization.yaml").write_text(yaml.safe_dump(written))
     return folder
@@ -136,6 +144,14 @@ def overlay(folder: pathlib.Path, *, image: str, api_url: str) -> pathlib.Path:
 
 @pytest.fixture
 def janitor(runner: cli.Installed, toolkit_image: str, tmp_path: pathlib.Path) -> Iterator[Janitor]:
+    with installed(runner, toolkit_image, tmp_path) as made:
+        yield made
+
+
+@contextlib.contextmanager
+def installed(
+    runner: cli.Installed, toolkit_image: str, tmp_path: pathlib.Path, components: Sequence[str] = ()
+) -> Iterator[Janitor]:
     kubectl = runner.kubectl
     # What other tests left would be counted, too, and look stuck to a clock that is days ahead.
     kubectl("delete", "namespace", "-l", "k8s-ee/type=ephemeral", "--timeout=90s")
@@ -143,7 +159,7 @@ def janitor(runner: cli.Installed, toolkit_image: str, tmp_path: pathlib.Path) -
     key.write_text(apps.keys().private)
     with hub(runner.sandbox) as server:
         (tmp_path / "overlay").mkdir()
-        folder = overlay(tmp_path / "overlay", image=toolkit_image, api_url=server.url)
+        folder = overlay(tmp_path / "overlay", image=toolkit_image, api_url=server.url, components=components)
         made = ("generic", SECRET, f"--from-literal=app-id={APP}", f"--from-file=private-key={key}")
         kubectl("-n", HOME, "create", "secret", *made)
         try:

@@ -62,6 +62,7 @@ _CONTEXT: dict[str, Any] = {
         for engine in plan.ENGINES
         for key, seed in _SEEDS.items()
     },
+    "backup": {"databases": {"postgresql": {}}},
     "metrics": {"metrics": {"enabled": True}},
     "app.metricsPath": {"metrics": {"enabled": True}},
     **{f"databases.{engine}.": {"databases": {engine: {}}} for engine in plan.ENGINES},

@@ -21,6 +21,7 @@ NOT_OFFERED = {
     "validate-config": {"dry-run", "timeout"},  # it changes nothing and waits for nothing
     "report": {"dry-run", "timeout"},
     "build": {"platform-file"},  # it knows no cluster
+    "cleanup": {"backup-to", "s3-endpoint"},  # the key to the storage is the platform's
 }
 
 

@@ -68,6 +68,11 @@ CASES: dict[str, tuple[str, list[dict[str, str]], list[Case]]] = {
             fired("K8sEePullRequestsUnknownForLong", "45m", **INFO),
         ],
     ),
+    "a backup that failed": (
+        "janitor",
+        series(k8s_ee_janitor_backup_failed="0x9 2x60"),
+        [silent("K8sEeBackupsFailed", "9m"), fired("K8sEeBackupsFailed", "12m", **WARNING)],
+    ),
     "an end that the next pass finishes": (
         "janitor",
         series(k8s_ee_janitor_failed="0x9 2x20 0x40", k8s_ee_janitor_unknown_long="0x70"),

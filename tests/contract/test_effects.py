@@ -50,8 +50,9 @@ NOT_PLANNED = {
 def test_every_key_of_the_platform_changes_some_manifest_or_decision(key: str) -> None:
     database = {"external": {"secretName": "x"}} if key.startswith("externalDatabases") else {"storage": "15Gi"}
     databases = json.dumps(dict.fromkeys(plan.ENGINES, database))
+    backup = "onDestroy" if key.startswith("backup") else "never"
     wanted = config.load(
-        f'{{"projectId": "a", "databases": {databases},'
+        f'{{"projectId": "a", "databases": {databases}, "backup": "{backup}",'
         '"metrics": {"enabled": true},'
         '"image": {"repository": "ghcr.io/acme/shop"}, "resources": {"limits": {"cpu": "3", "memory": "5Gi"}},'
         '"ingress": {"annotations": {"nginx.ingress.kubernetes.io/proxy-body-size": "1m"}}}',
@@ -84,6 +85,7 @@ def _planned(wanted: model.Config, platform: model.Platform) -> list[Any]:
         domain=platform.domain,
         scheme=platform.scheme,
         head_sha="a" * 40,
+        backup=wanted.backup,
     )
     secrets = {one.engine: plan.ENGINES[one.engine].secret for one in wanted.deployed}
     return [
@@ -127,10 +129,12 @@ def _lived(platform: model.Platform) -> Iterator[Any]:
         annotations={environment.UNKNOWN_SINCE: born.isoformat()},
     )
     preserved = dataclasses.replace(seen, annotations={environment.PRESERVED_UNTIL: (born + 2 * day).isoformat()})
+    asked = {environment.BACKUP: "onDestroy", environment.BACKUP_WANTED_AT: born.isoformat()}
+    owing = dataclasses.replace(seen, annotations={**asked, environment.DESTROY_REQUESTED_AT: born.isoformat()})
     stuck = dataclasses.replace(seen, terminating=True, terminating_since=born)
     policy, unknown = platform.lifecycle, lifecycle.Unknown("")
     for now in (born + datetime.timedelta(hours=hours, minutes=15) for hours in range(31 * 24)):
-        for one in (seen, preserved, stuck):
+        for one in (seen, preserved, stuck, owing):
             yield lifecycle.decide(lifecycle.Facts(one, lifecycle.Open()), policy, now)
         yield lifecycle.decide(lifecycle.Facts(seen, unknown), policy, now)
         yield lifecycle.alert_due(lifecycle.Facts(seen, unknown), policy, now)

@@ -24,6 +24,8 @@ WORDS: Mapping[str, str] = {
     "expire": "end the preserve",
     "sleep": "put it to sleep",
     "keep": "keep",
+    "backup": "ask for its backup",
+    "hold": "hold it",
 }
 
 
@@ -57,28 +59,36 @@ def told(one: lifecycle.Facts, at: datetime.datetime) -> lifecycle.Facts:
     return dataclasses.replace(one, environment=observed)
 
 
+def owing(one: lifecycle.Facts) -> lifecycle.Facts:
+    """With `backup: onDestroy`."""
+    notes = {**one.environment.annotations, environment.BACKUP: "onDestroy"}
+    return dataclasses.replace(one, environment=dataclasses.replace(one.environment, annotations=notes))
+
+
 MINUTE = datetime.timedelta(minutes=1)
 EXAMPLES: Mapping[int, Mapping[str, lifecycle.Facts]] = {
     1: {"unstick": ending(POLICY.stuck_after + MINUTE), "leave": ending(POLICY.stuck_after - MINUTE)},
-    2: {"delete": facts(OPEN, destroy_requested_at=NOW)},
-    3: {"delete": facts(CLOSED)},
-    4: {
+    2: {"delete": facts(OPEN, cleanup_requested_at=NOW)},
+    3: {"backup": owing(facts(CLOSED)), "hold": owing(facts(CLOSED, backup_wanted_at=NOW - POLICY.backup_deadline))},
+    4: {"delete": facts(OPEN, destroy_requested_at=NOW)},
+    5: {"delete": facts(CLOSED)},
+    6: {
         "warn": facts(UNKNOWN, age=POLICY.hard_ttl - POLICY.warn_before),
         "delete": told(facts(UNKNOWN, age=POLICY.hard_ttl), NOW - POLICY.warn_before),
     },
-    5: {
+    7: {
         "keep": facts(CLOSED, preserved_until=NOW + DAY),
         "warn": facts(CLOSED, preserved_until=NOW + POLICY.preserve_warn_before),
         "expire": told(facts(CLOSED, preserved_until=NOW), NOW - POLICY.preserve_warn_before),
     },
-    6: {"leave": facts(UNKNOWN)},
-    7: {"keep": dataclasses.replace(facts(OPEN, age=POLICY.hard_ttl - 2 * DAY), traffic_unknown="no answer")},
-    8: {
+    8: {"leave": facts(UNKNOWN)},
+    9: {"keep": dataclasses.replace(facts(OPEN, age=POLICY.hard_ttl - 2 * DAY), traffic_unknown="no answer")},
+    10: {
         "warn": facts(OPEN, age=POLICY.soft_ttl - POLICY.warn_before if POLICY.soft_ttl else HOUR),
         "delete": told(facts(OPEN, age=POLICY.soft_ttl or HOUR), NOW - POLICY.warn_before),
     },
-    9: {"sleep": facts(OPEN, age=(POLICY.sleep_after or HOUR) + MINUTE)},
-    10: {"keep": facts(OPEN)},
+    11: {"sleep": facts(OPEN, age=(POLICY.sleep_after or HOUR) + MINUTE)},
+    12: {"keep": facts(OPEN)},
 }
 
 

@@ -97,7 +97,7 @@ def test_until_when_one_is_preserved_is_said_while_that_holds() -> None:
     assert ("2026-11-20 17:00 UTC" in pages.as_html(kept), "Preserved" in pages.as_html(over)) == (True, False)
 
 
-@pytest.mark.parametrize("mark", ["cleanup_requested_at", "destroy_requested_at"])
+@pytest.mark.parametrize("mark", ["cleanup_requested_at", "destroy_requested_at", "backup_wanted_at"])
 def test_a_destroy_that_was_asked_for_is_one_that_comes(mark: str) -> None:
     page = pages.of(observed(**{**ASLEEP, mark: at(-1)}), POLICY, NOW)
     assert (page.state, page.status, page.again) == ("ending", 410, 0)

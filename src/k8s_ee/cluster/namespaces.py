@@ -7,7 +7,7 @@ import datetime
 import time
 from typing import TYPE_CHECKING, Any
 
-from k8s_ee import environment, errors
+from k8s_ee import backups, environment, errors
 from k8s_ee.cluster import diagnose, kinds, marks, messages, watching
 
 if TYPE_CHECKING:
@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 Manifest = dict[str, Any]
 
 _ATTEMPTS = 5
-_OVER = (*marks.DOOMED, environment.ASLEEP_SINCE)
-"""A deploy ends all of these. What ran before a sleep stays noted until the new version does."""
+_OVER = (*marks.DOOMED, environment.ASLEEP_SINCE, environment.BACKUP, *backups.NOTES)
+"""A deploy ends all of these, but for what it notes itself. What ran before a sleep stays noted until the new version
+does."""
 _IDENTITY = (environment.PROJECT, environment.REPOSITORY_ID, environment.PULL_REQUEST)
 
 
@@ -80,7 +81,7 @@ def _update(
 ) -> messages.Answer:
     """Only if it is still the object that was judged: the answer is 409 or 404 otherwise."""
     metadata, asked = found["metadata"], manifest["metadata"]
-    annotations: dict[str, str | None] = {**asked.get("annotations", {}), **dict.fromkeys(_OVER)}
+    annotations: dict[str, str | None] = {**dict.fromkeys(_OVER), **asked.get("annotations", {})}
     annotations[environment.ACTIVE_AT] = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     if not wanted.run:  # From a laptop: the number of the last workflow run stays.
         annotations.pop(environment.RUN, None)

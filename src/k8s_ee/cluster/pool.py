@@ -12,11 +12,11 @@ T = TypeVar("T")
 SIZE = 8
 
 
-def side_by_side(work: Sequence[Callable[[], T]]) -> list[T]:
+def side_by_side(work: Sequence[Callable[[], T]], *, size: int = SIZE) -> list[T]:
     """Results in order. The first error is raised after all have ended, so that nothing goes on behind it."""
     if len(work) <= 1:
         return [task() for task in work]
-    with futures.ThreadPoolExecutor(max_workers=min(SIZE, len(work))) as pool:
+    with futures.ThreadPoolExecutor(max_workers=min(size, len(work))) as pool:
         running = [pool.submit(task) for task in work]
     return [task.result() for task in running]
 

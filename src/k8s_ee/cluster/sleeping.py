@@ -11,26 +11,20 @@ A process killed between two of these steps leaves what the next `sleep` or `wak
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import datetime
 import functools
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from k8s_ee import environment, errors, plan
-from k8s_ee.cluster import kinds, marks, messages, pool, routing, waiting, watching
+from k8s_ee.cluster import marks, pool, routing, scaling, waiting, watching
 
 if TYPE_CHECKING:
     from k8s_ee.cluster import client
 
-Counts = Mapping[str, int]
-"""Replicas by "Kind/name"."""
-
-_STORES, _SERVERS = "StatefulSet", "Deployment"
 _ACTIVITY = (environment.ACTIVE_AT, environment.DEPLOYED_AT, environment.REPLICAS)
-_ATTEMPTS = 10
 _ENDPOINT_SECONDS = 10.0
 
 
@@ -44,18 +38,6 @@ class Woken(errors.Refused):
         )
 
 
-@dataclasses.dataclass(frozen=True)
-class _Workload:
-    kind: str
-    name: str
-    replicas: int
-    resource_version: str
-
-    @property
-    def key(self) -> str:
-        return f"{self.kind}/{self.name}"
-
-
 def sleep(
     cluster: client.Cluster, observed: environment.Observed, now: datetime.datetime, *, untold: str = ""
 ) -> environment.Observed:
@@ -66,20 +48,34 @@ def sleep(
     stopped by then runs again), and Refused when it is being destroyed.
     """
     marks.require_kept(observed)
-    workloads, routes = _workloads(cluster, observed), routing.leading(cluster, observed.namespace)
+    workloads, routes = scaling.workloads(cluster, observed), routing.leading(cluster, observed.namespace)
     running = [one for one in workloads if one.replicas]
     if observed.asleep_since and not running and not routes:
         return observed
-    counts = _wanted(observed, workloads)
-    recorded = _write(cluster, observed, {environment.REPLICAS: json.dumps(counts, sort_keys=True)})
-    routing.park(cluster, recorded.namespace, routes, wanted=functools.partial(_unused, cluster, recorded))
-    pool.side_by_side([functools.partial(_stop, cluster, recorded, one) for one in running])
+    counts = scaling.wanted(observed, workloads)
+    recorded = _stop(cluster, observed, counts, running, routes)
     try:
         return _fall_asleep(cluster, observed if cluster.dry_run else recorded, now, untold)
     except Woken:
-        _scale_up(cluster, recorded, counts)
-        routing.reopen(cluster, recorded.namespace)
+        _put_back(cluster, recorded, counts)
         raise
+
+
+def quiet(cluster: client.Cluster, observed: environment.Observed) -> environment.Observed:
+    """Stops traffic and app, so that nobody writes to the databases any more; these are left as they are.
+
+    `wake` brings back what was stopped. Raises as `sleep`, but one whose destruction was asked for is stopped, too.
+    """
+    workloads, routes = scaling.workloads(cluster, observed), routing.leading(cluster, observed.namespace)
+    running = [one for one in workloads if one.kind == scaling.SERVERS and one.replicas]
+    if not running and not routes:
+        return observed
+    counts = scaling.wanted(observed, workloads)
+    recorded = _stop(cluster, observed, counts, running, routes)
+    if not is_unused(cluster, recorded):
+        _put_back(cluster, recorded, counts)
+        raise Woken(observed.namespace)
+    return recorded
 
 
 def wake(
@@ -98,14 +94,14 @@ def wake(
     meanwhile, and Refused when it is being destroyed.
     """
     marks.require_kept(observed)
-    workloads = _workloads(cluster, observed)
+    workloads = scaling.workloads(cluster, observed)
     if not is_stopped(observed) and any(one.replicas for one in workloads):
         routing.reopen(cluster, observed.namespace)
         return observed
-    counts = _wanted(observed, workloads)
+    counts = scaling.wanted(observed, workloads)
     begun = _begin(cluster, observed, now)
-    for kind in (_STORES, _SERVERS):
-        there = _scale_up(cluster, begun, _of(kind, counts))
+    for kind in (scaling.STORES, scaling.SERVERS):
+        there = _scale_up(cluster, begun, scaling.of(kind, counts))
         waiting.ready(cluster, begun.namespace, there, deadline=deadline, progress=progress, redact=redact)
         if not cluster.dry_run:
             _still_awake(cluster, begun, now)
@@ -118,9 +114,9 @@ def wake(
 
 def wake_databases(cluster: client.Cluster, observed: environment.Observed) -> None:
     """For a deploy of the app alone: starts what its pods wait for. Raises Refused when it is being destroyed."""
-    counts = _wanted(observed, _workloads(cluster, observed))
+    counts = scaling.wanted(observed, scaling.workloads(cluster, observed))
     begun = _begin(cluster, observed, datetime.datetime.now(datetime.UTC))
-    _scale_up(cluster, begun, _of(_STORES, counts))
+    _scale_up(cluster, begun, scaling.of(scaling.STORES, counts))
 
 
 def is_stopped(observed: environment.Observed) -> bool:
@@ -141,36 +137,24 @@ def stopped(cluster: client.Cluster, namespace: str, *, deadline: float) -> tupl
                 return tuple(sorted(pod["metadata"]["name"] for pod in left))
 
 
-def _workloads(cluster: client.Cluster, observed: environment.Observed) -> list[_Workload]:
-    """App and databases; what somebody made by hand in there is theirs to stop."""
-    labels = {environment.MANAGED_BY: environment.MANAGER}
-    listing = [functools.partial(cluster.list, kind, observed.namespace, labels) for kind in (_STORES, _SERVERS)]
-    return [
-        _Workload(kind, item["metadata"]["name"], item["spec"].get("replicas", 1), item["metadata"]["resourceVersion"])
-        for kind, items in zip((_STORES, _SERVERS), pool.side_by_side(listing), strict=True)
-        for item in items
-    ]
+def _stop(
+    cluster: client.Cluster,
+    observed: environment.Observed,
+    counts: scaling.Counts,
+    running: Sequence[scaling.Workload],
+    routes: Sequence[dict[str, Any]],
+) -> environment.Observed:
+    recorded = _write(cluster, observed, {environment.REPLICAS: json.dumps(counts, sort_keys=True)})
+    unused = functools.partial(is_unused, cluster, recorded)
+    routing.park(cluster, recorded.namespace, routes, wanted=unused)
+    stopping = [functools.partial(scaling.stop, cluster, recorded, one, still_wanted=unused) for one in running]
+    pool.side_by_side(stopping)
+    return recorded
 
 
-def _wanted(observed: environment.Observed, workloads: Sequence[_Workload]) -> Counts:
-    """What runs now counts; of what is stopped, the record does. A record that can't be read is one of each."""
-    recorded = _recorded(observed)
-    known = {one.key: one.replicas or recorded.get(one.key, 0) for one in workloads}
-    if not recorded and not any(known.values()):
-        known = dict.fromkeys(known, 1)
-    return {key: count for key, count in known.items() if count}
-
-
-def _of(kind: str, counts: Counts) -> Counts:
-    return {key: count for key, count in counts.items() if key.startswith(f"{kind}/")}
-
-
-def _recorded(observed: environment.Observed) -> Counts:
-    try:
-        found = json.loads(observed.annotations.get(environment.REPLICAS, "{}"))
-    except ValueError:
-        return {}
-    return {key: count for key, count in found.items() if type(count) is int} if isinstance(found, dict) else {}
+def _put_back(cluster: client.Cluster, recorded: environment.Observed, counts: scaling.Counts) -> None:
+    _scale_up(cluster, recorded, counts)
+    routing.reopen(cluster, recorded.namespace)
 
 
 def _write(
@@ -194,7 +178,7 @@ def _gave_way(
     raise Woken(observed.namespace)
 
 
-def _unused(cluster: client.Cluster, recorded: environment.Observed) -> bool:
+def is_unused(cluster: client.Cluster, recorded: environment.Observed) -> bool:
     """Whether nobody deployed to it or woke it since it was recorded to be put to sleep."""
     return _activity(marks.again(cluster, recorded)) == _activity(recorded)
 
@@ -237,54 +221,8 @@ def _fall_asleep(
     return _write(cluster, observed, {environment.ASLEEP_SINCE: since, **told})
 
 
-def _stop(cluster: client.Cluster, observed: environment.Observed, workload: _Workload) -> None:
-    """Only as it was listed before the record was written: a deploy that changes it afterwards wants it to run."""
-    for _attempt in range(_ATTEMPTS):
-        if _scale(cluster, observed, workload, 0) != 409:
-            return
-        found = cluster.get(workload.kind, workload.name, observed.namespace)
-        if found is None or not _unused(cluster, observed):
-            return
-        workload = dataclasses.replace(workload, resource_version=found["metadata"]["resourceVersion"])
-    raise errors.ClusterUnavailable(
-        f"{workload.kind} {workload.name} keeps being changed by somebody else", hint="run the same command again"
-    )
-
-
-def _scale_up(cluster: client.Cluster, observed: environment.Observed, counts: Counts) -> list[tuple[str, str]]:
-    """(kind, name) of those of `counts` that are there. What runs already was started by somebody who knew better."""
-    found = [one for one in _workloads(cluster, observed) if one.key in counts]
-    starting = [functools.partial(_start, cluster, observed, one, counts[one.key]) for one in found]
-    pool.side_by_side(starting)
+def _scale_up(cluster: client.Cluster, observed: environment.Observed, counts: scaling.Counts) -> list[tuple[str, str]]:
+    """(kind, name) of those of `counts` that are there."""
+    found = [one for one in scaling.workloads(cluster, observed) if one.key in counts]
+    scaling.start(cluster, observed, found, counts)
     return [(one.kind, one.name) for one in found]
-
-
-def _start(cluster: client.Cluster, observed: environment.Observed, workload: _Workload, replicas: int) -> None:
-    for _attempt in range(_ATTEMPTS):
-        if workload.replicas or _scale(cluster, observed, workload, replicas) != 409:
-            return
-        found = cluster.get(workload.kind, workload.name, observed.namespace)
-        if found is None:
-            return
-        metadata = found["metadata"]
-        workload = dataclasses.replace(
-            workload, replicas=found["spec"].get("replicas", 1), resource_version=metadata["resourceVersion"]
-        )
-    raise errors.ClusterUnavailable(
-        f"{workload.kind} {workload.name} keeps being changed by somebody else", hint="run the same command again"
-    )
-
-
-def _scale(cluster: client.Cluster, observed: environment.Observed, workload: _Workload, replicas: int) -> int:
-    """The status: 200, 404 when it is gone, 409 when it changed since."""
-    path = kinds.kind(workload.kind).path(workload.name, namespace=observed.namespace, subresource="scale")
-    answer = cluster.write(
-        "PATCH",
-        path,
-        what=f"the scale of {workload.kind} {workload.name}",
-        body={"metadata": {"resourceVersion": workload.resource_version}, "spec": {"replicas": replicas}},
-        content_type=messages.MERGE_PATCH,
-        query={"fieldManager": environment.MANAGER},
-        expected={404, 409},
-    )
-    return answer.status

@@ -23,14 +23,14 @@ def backup(ctx: session.Session, *, engines: Collection[str], to: str, project: 
     observed = only(ctx, project)
     there = deployed(ctx, observed, engines)
     seeds.require_whole_in(ctx, observed.namespace, there)
-    place = storage.parse(to, default=_name(observed, ctx.now()))
+    place = storage.parse(to, default=name(observed, ctx.now()))
     check_free(ctx, place)
     ctx.outputs |= {"archive": str(place), "databases": " ".join(there)}
     if ctx.options.dry_run:
         return ctx.result("backup", "planned", outputs=ctx.outputs)
     inspect.hide_credentials(ctx, observed.namespace)
     try:
-        made = write(ctx, observed, there, place)
+        made = write(ctx, observed, there, place, commit=keeping.serving(ctx, observed))
     except (errors.InputError, errors.NotReady, errors.Unavailable, errors.Interrupted) as error:
         advise(error, _AGAIN)
         raise
@@ -63,9 +63,7 @@ def only(ctx: session.Session, project: str) -> environment.Observed:
 
 def deployed(ctx: session.Session, observed: environment.Observed, wanted: Collection[str]) -> dict[str, str]:
     """The image of each of the `wanted` databases that is deployed; nothing wanted is all. Raises InputError."""
-    found = ctx.cluster.list("StatefulSet", observed.namespace, {environment.MANAGED_BY: environment.MANAGER})
-    images = {one["metadata"]["name"]: one["spec"]["template"]["spec"]["containers"][0]["image"] for one in found}
-    there = {engine: images[engine] for engine in plan.ENGINES if engine in images}
+    there = images(ctx, observed)
     missing = sorted({*wanted} - {*there})
     if missing or not there:
         has = ", ".join(there) or "none"
@@ -76,7 +74,14 @@ def deployed(ctx: session.Session, observed: environment.Observed, wanted: Colle
     return {engine: image for engine, image in there.items() if not wanted or engine in wanted}
 
 
-def check_free(ctx: session.Session, place: storage.Bucket | pathlib.Path) -> None:
+def images(ctx: session.Session, observed: environment.Observed) -> dict[str, str]:
+    """Of every database that is deployed there."""
+    found = ctx.cluster.list("StatefulSet", observed.namespace, {environment.MANAGED_BY: environment.MANAGER})
+    known = {one["metadata"]["name"]: one["spec"]["template"]["spec"]["containers"][0]["image"] for one in found}
+    return {engine: known[engine] for engine in plan.ENGINES if engine in known}
+
+
+def check_free(ctx: session.Session, place: storage.Place) -> None:
     """Raises InputError when there is something already, or nowhere to put it."""
     if isinstance(place, storage.Bucket):
         taken = storage.Storage(ctx.settings.s3, deadline=ctx.deadline).holds(place)
@@ -93,7 +98,9 @@ def write(
     ctx: session.Session,
     observed: environment.Observed,
     images: Mapping[str, str],
-    place: storage.Bucket | pathlib.Path,
+    place: storage.Place,
+    *,
+    commit: str,
 ) -> archive.Manifest:
     """Nothing is at the place before all of it is."""
     near = None if isinstance(place, storage.Bucket) else place.parent
@@ -101,7 +108,7 @@ def write(
         folder = pathlib.Path(made)
         with ctx.phase("dump"):
             entries = _dumped(ctx, observed.namespace, images, folder)
-        manifest = _manifest(ctx, observed, entries)
+        manifest = _manifest(ctx, observed, entries, commit=commit)
         whole = folder / "archive"
         with ctx.phase("store"):
             archive.write(whole, manifest, folder)
@@ -133,21 +140,21 @@ def _dump(
 
 
 def _manifest(
-    ctx: session.Session, observed: environment.Observed, entries: tuple[archive.Entry, ...]
+    ctx: session.Session, observed: environment.Observed, entries: tuple[archive.Entry, ...], *, commit: str
 ) -> archive.Manifest:
     return archive.Manifest(
         project=observed.project,
         repository=observed.repository,
         repository_id=observed.repository_id,
         number=observed.number,
-        commit=keeping.serving(ctx, observed),
+        commit=commit,
         at=ctx.now().isoformat(timespec="seconds"),
         made_by=k8s_ee.__version__,
         entries=entries,
     )
 
 
-def _name(observed: environment.Observed, now: datetime.datetime) -> str:
+def name(observed: environment.Observed, now: datetime.datetime) -> str:
     return f"{observed.namespace}-{now:%Y%m%dT%H%M%SZ}.k8s-ee.tar"
 
 

@@ -6,14 +6,22 @@ import functools
 import json
 
 from k8s_ee import cluster, environment, errors, outcome
-from k8s_ee.cluster import pool
-from k8s_ee.commands import admission, room, session
+from k8s_ee.cluster import sleeping
+from k8s_ee.commands import admission, contents, ending, keeping, room, session
 
 _ATTEMPTS = 5
 
 
-def cleanup(ctx: session.Session, *, project: str = "") -> outcome.Outcome:
-    """Raises NotReady when something is left, naming it and who holds it, and Refused when it was reopened."""
+def cleanup(
+    ctx: session.Session, *, project: str = "", backup_to: str = "", without_backup: bool = False
+) -> outcome.Outcome:
+    """One with `backup: onDestroy` is left to the platform, which backs it up first: the state is "backing-up" then.
+
+    `backup_to` backs up here and now, `without_backup` not at all. Raises NotReady when something is left, naming it
+    and who holds it, Refused when it was reopened, and what a backup raises: then its environment was not destroyed.
+    """
+    if backup_to and without_backup:
+        raise errors.InputError("--backup-to and --without-backup contradict each other", hint="choose one of them")
     refusal = admission.may_destroy(ctx)
     if refusal:
         return ctx.skipped("cleanup", refusal)
@@ -21,10 +29,14 @@ def cleanup(ctx: session.Session, *, project: str = "") -> outcome.Outcome:
     ctx.outputs |= {"namespace": " ".join(one.namespace for one in found), "deleted": "[]", "left-over": "[]"}
     if not found:
         ctx.notes.append("nothing to clean up: this pull request has no environment")
+    way = ending.Way(backup_to=backup_to, without_backup=without_backup)
     if ctx.options.dry_run:
+        ctx.notes += [note for one in found if (note := ending.plan(way, one))]
         return _result(ctx, "planned", found, receipts=[], project=project)
     with ctx.phase("destroy"):
-        receipts = pool.side_by_side([functools.partial(_destroy, ctx, one) for one in found])
+        ends = contents.side_by_side(ctx, [functools.partial(_destroy, ctx, one, way) for one in found])
+    receipts = [one for one in ends if isinstance(one, cluster.Receipt)]
+    waiting = [one for one in ends if isinstance(one, environment.Observed)]
     room.give_back(ctx, receipts)
     left = tuple(item for one in receipts for item in one.left)
     deleted = [one.namespace for one in receipts if one.deleted]
@@ -35,20 +47,29 @@ def cleanup(ctx: session.Session, *, project: str = "") -> outcome.Outcome:
             hint="run the same command again once the named blocker is gone; nothing is ever forced",
             evidence=left,
         )
+    if waiting:
+        return _waiting(ctx, waiting)
     return _result(ctx, "destroyed", found, receipts=receipts, project=project)
 
 
-def _destroy(ctx: session.Session, observed: environment.Observed) -> cluster.Receipt:
+def _destroy(ctx: session.Session, observed: environment.Observed, way: ending.Way) -> ending.End:
     """Decides anew when somebody wrote to the environment in between: a deploy that ends just now does."""
     for _attempt in range(_ATTEMPTS):
         try:
-            return cluster.destroy.destroy(ctx.cluster, observed, deadline=ctx.deadline, progress=ctx.say)
-        except cluster.Changed:
+            return ending.end(ctx, observed, way)
+        except (cluster.Changed, sleeping.Woken):
             refusal = admission.may_destroy(ctx)
             if refusal:
                 raise errors.Refused(refusal) from None
             observed = next((one for one in ctx.observed_environments() if one.uid == observed.uid), observed)
-    return cluster.destroy.destroy(ctx.cluster, observed, deadline=ctx.deadline, progress=ctx.say)
+    return ending.end(ctx, observed, way)
+
+
+def _waiting(ctx: session.Session, waiting: list[environment.Observed]) -> outcome.Outcome:
+    rows = [keeping.row(one, until=one.backup_wanted_at) for one in waiting]
+    ctx.notes += [f"{one.namespace} is destroyed by the platform once its databases are backed up" for one in waiting]
+    ctx.notes.append("`k8s-ee cleanup --without-backup` destroys at once, with all data")
+    return ctx.result("cleanup", "backing-up", outputs=ctx.outputs, data={"environments": rows})
 
 
 def _result(

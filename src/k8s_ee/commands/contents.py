@@ -55,10 +55,10 @@ exit "$code"
 """
 
 
-def side_by_side(ctx: session.Session, work: Sequence[Callable[[], T]]) -> list[T]:
+def side_by_side(ctx: session.Session, work: Sequence[Callable[[], T]], *, size: int = pool.SIZE) -> list[T]:
     """As `pool.side_by_side`. Interrupted, nothing goes on behind it for long."""
     try:
-        return pool.side_by_side(work)
+        return pool.side_by_side(work, size=size)
     except errors.Interrupted:
         ctx.interrupted.set()
         raise

@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from k8s_ee import backups, environment, errors, outcome, plan
 from k8s_ee import cluster as kube
-from k8s_ee import environment, errors, outcome, plan
 from k8s_ee.commands import external, logins, session
 
 
@@ -65,10 +65,20 @@ def _row(one: environment.Observed) -> dict[str, Any]:
         "namespace": one.namespace,
         "repository": one.repository,
         "pr": one.number,
-        "state": "terminating" if one.terminating else "asleep" if one.asleep_since else "live",
+        "state": _state(one),
         "commit": one.head_sha,
         "url": one.url,
         "created": one.created_at.isoformat(),
         "deployed": one.annotations.get(environment.DEPLOYED_AT, ""),
         "preserved": one.annotations.get(environment.PRESERVED_UNTIL, ""),
     }
+
+
+def _state(one: environment.Observed) -> str:
+    if one.terminating:
+        return "terminating"
+    if environment.BACKUP_FAILED_AT in one.annotations:
+        return "backup-failed"
+    if backups.wanted_at(one) is not None:
+        return "backing-up"
+    return "asleep" if one.asleep_since else "live"

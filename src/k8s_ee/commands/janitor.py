@@ -220,9 +220,7 @@ def _row(result: acts.Result) -> dict[str, Any]:
 
 
 def _failure(turn: judging.Turn, results: Sequence[acts.Result]) -> outcome.Failure | None:
-    bad = [
-        f"{row['namespace']}: {sweeping.said(row)}" for row in map(_row, results) if row["done"] in {"failed", "stuck"}
-    ]
+    bad = [f"{one.case.observed.namespace}: {sweeping.said(_row(one))}" for one in results if _is_bad(turn, one)]
     if bad:
         message = f"{len(bad)} of {len(results)} environments need somebody to look"
         hint = "the next pass tries again; docs/operations.md says what holds an environment up"
@@ -235,6 +233,12 @@ def _failure(turn: judging.Turn, results: Sequence[acts.Result]) -> outcome.Fail
         hint="nothing to do if GitHub is away; otherwise see whether the App is installed for their repositories",
         exit_code=errors.Unavailable.exit_code,
     )
+
+
+def _is_bad(turn: judging.Turn, result: acts.Result) -> bool:
+    """A failed backup is, once: it may stay for weeks, and must not hide what goes wrong then."""
+    news = result.done == "backup failed" and result.case.observed.uid in turn.alerts
+    return news or result.done in {"failed", "stuck"}
 
 
 def _export(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 
-from k8s_ee import environment, errors, lifecycle
-from k8s_ee.cluster import destroy, marks, places, preserving, unstick
+from k8s_ee import backups, environment, errors, lifecycle, notices
+from k8s_ee.cluster import destroy, marks, places, preserving, securing, unstick
 from k8s_ee.commands import janitor_judging as judging
 from k8s_ee.commands import janitor_telling as telling
 from k8s_ee.github import failures
@@ -22,9 +22,11 @@ _JUDGED = (
     environment.UNKNOWN_SINCE,
     environment.UNKNOWN_ALERTED_AT,
     environment.ASLEEP_SINCE,
+    *backups.NOTES,
 )
 """What a warning, or a note about an unknown state, was decided from."""
 _NOTED = frozenset({"keep", "leave", "warn", "sleep", "expire"})
+_STAYING = _NOTED - {"leave"}
 
 
 class Moved(errors.Refused):
@@ -46,7 +48,7 @@ class Result:
 
 def planned(case: judging.Case) -> Result:
     """In a dry run."""
-    return Result(case, "kept" if case.decision.kind in {"keep", "leave"} else "planned")
+    return Result(case, {"keep": "kept", "leave": "kept", "hold": "backup failed"}.get(case.decision.kind, "planned"))
 
 
 def handle(turn: judging.Turn, case: judging.Case, known: destroy.Survey | None) -> Result:
@@ -74,6 +76,7 @@ def _act(turn: judging.Turn, case: judging.Case, known: destroy.Survey | None) -
         return _delete(turn, case, known)
     if case.decision.kind in _NOTED and not case.observed.terminating:
         case = _note_unknown(turn, case)
+        case = _forget_backup(turn, case)
     return _ACTS[case.decision.kind](turn, case)
 
 
@@ -97,10 +100,10 @@ def _warn(turn: judging.Turn, case: judging.Case) -> Result:
     except failures.Later:
         return _warned_later(case)
     except errors.ONE_OF_MANY as error:
-        _note(turn, case, lifecycle.warning_failed(case.observed, deadline))
+        _note(turn, case, notices.failed(case.observed, deadline))
         telling.event(turn, case, "WarningNotPosted", error.message, "Warning")
         return Result(case, "failed", f"its warning could not be posted: {error.message}")
-    changes = lifecycle.warning_posted(deadline, turn.now()) | {environment.COMMENT_ID: str(comment)}
+    changes = notices.posted(deadline, turn.now()) | {environment.COMMENT_ID: str(comment)}
     noted = _note(turn, case, changes)
     telling.event(turn, noted, "Warned", f"ends {deadline.isoformat(timespec='seconds')}: {case.decision.reason}")
     return Result(noted, "warned")
@@ -136,6 +139,36 @@ def _expire(turn: judging.Turn, case: judging.Case) -> Result:
 def _delete(turn: judging.Turn, case: judging.Case, known: destroy.Survey | None) -> Result:
     begun = destroy.begin(turn.cluster, case.observed, turn.ctx.say, known=known)
     return Result(case, "ending", begun=begun)
+
+
+def _back_up(turn: judging.Turn, case: judging.Case) -> Result:
+    """Asks for it once. The keeper makes it, which has the key to the storage, and the janitor has none."""
+    if backups.wanted_at(case.observed) is None:
+        case = case.seen_as(securing.ask(turn.cluster, case.observed, turn.now()))
+        telling.event(turn, case, "BackupWanted", f"it is destroyed after that: {case.decision.reason}")
+        telling.backing_up(turn, case)
+    return Result(case, "backing up", _last_error(case))
+
+
+def _hold(turn: judging.Turn, case: judging.Case) -> Result:
+    """Told once: the pull request by its comment, the cluster by an Event, and this pass by its failure."""
+    told = environment.BACKUP_FAILED_AT in case.observed.annotations
+    if not told and not turn.github.pause() and telling.held(turn, case):
+        case = _note(turn, case, {environment.BACKUP_FAILED_AT: turn.now().isoformat(timespec="seconds")})
+        telling.event(turn, case, "BackupFailed", case.decision.reason, "Warning")
+        turn.alerts[case.observed.uid] = f"{case.observed.namespace} is not destroyed: {case.decision.reason}"
+    return Result(case, "backup failed")
+
+
+def _forget_backup(turn: judging.Turn, case: judging.Case) -> judging.Case:
+    """Reopened, extended or preserved after it was to go: what was tried then does not count when it is to go again."""
+    forgotten = backups.forgotten(case.observed) if case.decision.kind in _STAYING else {}
+    return _note(turn, case, forgotten) if forgotten else case
+
+
+def _last_error(case: judging.Case) -> str:
+    number, error = backups.attempts(case.observed).number, case.observed.annotations.get(environment.BACKUP_ERROR)
+    return f"attempt {number} failed: {error}" if error else ""
 
 
 def _unstick(turn: judging.Turn, case: judging.Case) -> Result:
@@ -179,4 +212,6 @@ _ACTS: Mapping[lifecycle.Kind, Callable[[judging.Turn, judging.Case], Result]] =
     "sleep": _sleep,
     "expire": _expire,
     "unstick": _unstick,
+    "backup": _back_up,
+    "hold": _hold,
 }

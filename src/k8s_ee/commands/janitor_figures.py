@@ -57,6 +57,7 @@ def gauges(
         _one("janitor_unknown", "Environments of whose pull request GitHub said nothing.", counted["unknown"]),
         _one("janitor_unknown_long", "Those of them that were reported as unknown for long.", long),
         _one("janitor_failed", "Environments that need somebody.", counted["failed"] + counted["stuck"]),
+        _one("janitor_backup_failed", "Environments that are kept as their backup failed.", counted["backup failed"]),
         _one("janitor_pass_seconds", "How long the last pass took.", seconds),
         _one(last[0], "When the last pass ended.", now),
         metrics.Gauge(last[1], "When the last pass ended that could see all it has to.", full),

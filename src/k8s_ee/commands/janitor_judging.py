@@ -88,9 +88,9 @@ def cases(turn: Turn, found: Iterable[environment.Observed]) -> list[Case]:
 
 
 def confirmed(turn: Turn, judged: Iterable[Case]) -> list[Case]:
-    """Those to be deleted are judged once more, from a fresh answer; the others are as they were."""
+    """Those to be deleted, or stopped to be, are judged once more, from a fresh answer; the others are as they were."""
     before = list(judged)
-    doubted = [one.observed for one in before if one.decision.kind == "delete"]
+    doubted = [one.observed for one in before if one.decision.kind in {"delete", "backup"}]
     fresh: Mapping[str, Case] = {one.observed.uid: one for one in cases(turn, doubted)} if doubted else {}
     return [fresh.get(one.observed.uid, one) for one in before]
 

@@ -19,6 +19,7 @@ from k8s_ee.commands import janitor_judging as judging
 from k8s_ee.commands import janitor_telling as telling
 
 _OWED, _INSTALLATIONS = "owed-", "installations"
+_KEPT = (environment.BACKUP, environment.BACKED_UP)
 _TELLING_SECONDS = 20.0
 """With what may be written at once that makes 40 writes: those of a pass every five minutes stay below 500 an hour."""
 _PROVING_SECONDS = 1.0
@@ -232,7 +233,8 @@ def _text(case: judging.Case, now: datetime.datetime) -> str:
         "reason": "" if found.terminating else case.decision.reason,
         "at": now.isoformat(timespec="seconds"),
     }
-    return _json(noted)
+    kept = {key: found.annotations[key] for key in _KEPT if key in found.annotations}
+    return _json({**noted, **({"backup": kept} if kept else {})})
 
 
 def _json(noted: Mapping[str, object]) -> str:
@@ -255,6 +257,7 @@ def _case(uid: str, text: str) -> judging.Case | None:
             annotations={
                 environment.REPOSITORY: str(noted["repository"]),
                 environment.COMMENT_ID: str(noted["comment"]),
+                **noted.get("backup", {}),
             },
         )
         state, reason = _STATES[noted["closed"]], str(noted["reason"])

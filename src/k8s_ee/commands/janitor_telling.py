@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from k8s_ee import cluster, environment, errors, lifecycle, outcome, plan, report
+from k8s_ee import backups, cluster, environment, errors, lifecycle, outcome, plan, report
 from k8s_ee.cluster import happenings, pool
 from k8s_ee.commands import janitor_judging as judging
 from k8s_ee.github import failures
@@ -41,6 +41,18 @@ def asleep(turn: judging.Turn, case: judging.Case) -> bool:
     found = case.observed
     row = _row(turn, case, until=found.asleep_since, reason=found.sleep_untold, remedy="", serving=False)
     return _attempt(turn, functools.partial(_comment, turn, found, "sleeping", rows=[row]))
+
+
+def backing_up(turn: judging.Turn, case: judging.Case) -> None:
+    row = _row(turn, case, until=None, reason=case.decision.reason, remedy="", serving=False)
+    _attempt(turn, functools.partial(_comment, turn, case.observed, "backing-up", rows=[row]))
+
+
+def held(turn: judging.Turn, case: judging.Case) -> bool:
+    """False when it is worth another try in a later pass."""
+    deadline = case.decision.deadline
+    row = _row(turn, case, until=deadline, reason=case.decision.reason, remedy="", serving=False)
+    return _attempt(turn, functools.partial(_comment, turn, case.observed, "backup-failed", rows=[row]))
 
 
 def gone(turn: judging.Turn, case: judging.Case, receipt: cluster.Receipt) -> bool:
@@ -87,9 +99,18 @@ def _gone(turn: judging.Turn, case: judging.Case, receipt: cluster.Receipt) -> N
         settled=lambda body: body.startswith(f"{report.marker(found.namespace)}\n### {report.GONE}"),
         outputs={"deleted": f'["{found.namespace}"]' if receipt.deleted else "[]"},
         failure=failure,
-        notes=(*because, _AGAIN[type(case.facts.pull_request)]),
+        notes=(*because, *_saved(found), _AGAIN[type(case.facts.pull_request)]),
     )
     _github(turn, found).deactivate(found.number, namespace=found.namespace)
+
+
+def _saved(found: environment.Observed) -> tuple[str, ...]:
+    place = backups.place(found)
+    if place:
+        return (f"Its databases are in {place}; `k8s-ee restore` loads them into another environment.",)
+    if environment.BACKUP in found.annotations and place is None:
+        return ("There is no backup of its databases.",)
+    return ()
 
 
 def _attempt(turn: judging.Turn, tell: Callable[[], object]) -> bool:

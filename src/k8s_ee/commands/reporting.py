@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
@@ -140,6 +141,9 @@ def _deployment(ctx: session.Session, github: githubs.GitHub, result: outcome.Ou
     if result.state == "destroyed":
         # Without a project it was the whole pull request: also what a renamed project has left behind.
         github.deactivate(number, namespace=known.namespace if result.data.get("project") or target else "")
+    elif result.state == "backing-up":
+        for namespace in json.loads(result.outputs["deleted"]):  # Those had no backup to wait for.
+            github.deactivate(number, namespace=namespace)
     elif target and result.command in _DEPLOYS and result.state in _STATUS:
         deployment = github.deployment(number, namespace=target.namespace, sha=target.head_sha)
         url = target.url if result.state == "ready" else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import dataclasses
 import datetime
 import functools
@@ -106,6 +107,13 @@ class Session:
         """On the monotonic clock, in seconds."""
         return self._started + self.options.timeout + self.waited
 
+    def until(self, deadline: float) -> Session:
+        """The same session and journal for a part that has less time, up to `deadline` on the monotonic clock."""
+        part = copy.copy(self)
+        part.options = dataclasses.replace(self.options, timeout=min(deadline, self.deadline) - self._started)
+        part.waited = 0.0
+        return part
+
     def await_ready(self, namespace: str, workloads: Sequence[tuple[str, str]], *, seconds: float = math.inf) -> None:
         """Workloads by kind and name, for as long as the command may take, or less. Raises NotReady with the cause."""
         from k8s_ee.cluster import waiting
@@ -201,4 +209,5 @@ def identify(facts: settings.Settings, *, wanted: model.Config, platform: model.
         head_sha=facts.head_sha,
         run=facts.run,
         routed=wanted.ingress.enabled,
+        backup=wanted.backup,
     )

@@ -16,7 +16,7 @@ Values = Mapping[str, Any]
 
 def config(values: Values, *, path: str, marks: Mapping[str, tuple[int, int]]) -> model.Config:
     """Values that were wrong are missing here: the result is only good when there was no problem."""
-    flat = _fields(values, only=("trigger", "env"))
+    flat = _fields(values, only=("trigger", "env", "backup"))
     return model.Config(
         project=environment.ProjectId(values.get("projectId", "")),
         path=path,
@@ -38,11 +38,13 @@ def platform(values: Values) -> model.Platform:
     plain = ("scheme", "registries", "imagePullSecrets", "storageClass", "podSecurity")
     flat = _fields(values, only=(*plain, "metricsNamespace", "clusterCidrs", "priorityClass", "commentAuthors"))
     limits = {f"max_{name}": value for name, value in values.get("limits", {}).items()}
+    backup = model.Backup(**_fields(_timed(values.get("backup", {}), "deadline")))
     allowed = {f"allowed_{name}": value for name, value in _fields(values.get("allowed", {})).items()}
     return model.Platform(
         domain=values.get("domain", ""),
         ingress=model.PlatformIngress(**_fields(values.get("ingress", {}))),
-        lifecycle=_lifecycle(values.get("lifecycle", {})),
+        lifecycle=dataclasses.replace(_lifecycle(values.get("lifecycle", {})), backup_deadline=backup.deadline),
+        backup=backup,
         external_databases=model.ExternalDatabases(**_fields(values.get("externalDatabases", {}))),
         capacity=model.Capacity(**_fields(_timed(values.get("capacity", {}), "sleepIdleFor", "queueWait"))),
         traffic=model.Traffic(**_fields(values.get("traffic", {}))),

@@ -24,6 +24,9 @@ def _findings(config: model.Config, platform: model.Platform) -> Iterator[rules.
         yield from _at_most(key, getattr(config.resources.limits, name), most)
     for database in config.deployed:
         yield from _at_most(f"databases.{database.engine}.storage", database.storage, platform.max_storage)
+    if config.backup != "never" and not platform.backup.to:
+        hint = "remove `backup`, or ask your platform team to say where to: `backup.to` of the platform's settings"
+        yield rules.Finding("backup", "the platform has no place for backups: `backup` can't be `onDestroy`", hint)
     yield from _annotations(config, platform)
     yield from _registry(config, platform)
     for index, source in enumerate(config.env_from):

@@ -121,6 +121,7 @@ class Config:
     env_from: tuple[EnvFrom, ...] = ()
     writable_dirs: tuple[str, ...] = ()
     databases: tuple[Database, ...] = ()
+    backup: Literal["never", "onDestroy"] = "never"
     ingress: Ingress = Ingress()
     metrics: Metrics = Metrics()
     marks: Mapping[str, tuple[int, int]] = dataclasses.field(default_factory=dict, compare=False, repr=False)
@@ -200,6 +201,14 @@ class Traffic:
 
 
 @dataclasses.dataclass(frozen=True)
+class Backup:
+    """`to` is a folder or `s3://BUCKET/PREFIX/`; empty = nowhere."""
+
+    to: str = ""
+    deadline: datetime.timedelta = LifecyclePolicy().backup_deadline
+
+
+@dataclasses.dataclass(frozen=True)
 class Platform:
     """Cluster-wide settings. Empty `allowed_owner_ids` and `allowed_repository_ids` = nobody may deploy.
 
@@ -227,6 +236,7 @@ class Platform:
     external_databases: ExternalDatabases = ExternalDatabases()
     priority_class: str = "k8s-ee-preview"
     lifecycle: LifecyclePolicy = dataclasses.field(default_factory=LifecyclePolicy)
+    backup: Backup = Backup()
     capacity: Capacity = Capacity()
     traffic: Traffic = Traffic()
     comment_authors: tuple[str, ...] = ("github-actions[bot]",)

@@ -24,7 +24,7 @@ class Finding(NamedTuple):
 
 
 def check(config: model.Config, found: problems.Problems) -> None:
-    for rule in (_resources, _environment, _files, _commands, _databases):
+    for rule in (_resources, _environment, _files, _commands, _databases, _backup):
         add(rule(config), config, found)
 
 
@@ -105,6 +105,12 @@ def _databases(config: model.Config) -> Iterator[Finding]:
             if key in config.marks:
                 message = f"`{key}` is for a database that is deployed, but this one is external"
                 yield Finding(key, message, f"remove it, or remove `databases.{database.engine}.external`")
+
+
+def _backup(config: model.Config) -> Iterator[Finding]:
+    if config.backup != "never" and not config.deployed:
+        message = "`backup` is for databases that are deployed, and there is none"
+        yield Finding("backup", message, "remove it, or add a database; one that is external is its owner's to back up")
 
 
 def _seed(database: model.Database) -> Iterator[Finding]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from k8s_ee import cluster, environment, errors
+from k8s_ee import backups, cluster, environment, errors
 from tests.unit.cluster import conftest
 from tests.wire import kube as wire
 
@@ -64,6 +64,20 @@ def test_a_laptop_without_a_run_number_keeps_the_one_that_is_there(
     kube.put(NS, manifest)
     manifest["metadata"]["annotations"]["k8s-ee/run"] = "0"
     assert cluster.namespaces.ensure(api, manifest, dataclasses.replace(wanted, run=0), soon()).observed.run == 20
+
+
+def test_a_deploy_notes_what_is_to_come_before_the_end_and_forgets_what_was_done_for_an_earlier_one(
+    kube: wire.Kube, api: cluster.Cluster, manifest: dict[str, Any], wanted: environment.Environment
+) -> None:
+    noted = dict.fromkeys((*backups.NOTES, environment.DESTROY_REQUESTED_AT, environment.BACKUP), "x")
+    metadata = manifest["metadata"]
+    kube.put(NS, {**manifest, "metadata": {**metadata, "annotations": {**metadata["annotations"], **noted}}})
+    kept = dataclasses.replace(wanted, backup="onDestroy")
+    again = {**manifest, "metadata": {**metadata, "annotations": kept.annotations()}}
+    found = cluster.namespaces.ensure(api, again, kept, soon()).observed.annotations
+    assert {key: found.get(key) for key in noted} == {**dict.fromkeys(noted), environment.BACKUP: "onDestroy"}
+    found = cluster.namespaces.ensure(api, manifest, wanted, soon()).observed.annotations
+    assert environment.BACKUP not in found
 
 
 @pytest.mark.parametrize("labels", [{}, {"app.kubernetes.io/managed-by": "k8s-ee"}])

@@ -14,7 +14,7 @@ from typing import Any
 from k8s_ee import environment, outcome, runner, settings
 from k8s_ee import github as githubs
 from k8s_ee.cluster import notes
-from k8s_ee.commands import janitor, session
+from k8s_ee.commands import janitor, keeper, session
 from k8s_ee.github import pace
 from tests.unit.cluster import conftest
 from tests.wire import github
@@ -94,6 +94,10 @@ class World:
         ctx = self.session(after=after, dry_run=dry_run, **facts)
         hub = githubs.GitHub(ctx.settings, pause=0.01, patience=0.1, timeout=1, unsaid=0.01, tempo=tempo)
         return janitor.janitor(ctx, lease=lease, metrics_file=metrics_file, pushgateway=pushgateway, hub=hub)
+
+    def keep(self, *, after: datetime.timedelta = HOUR, dry_run: bool = False) -> outcome.Outcome:
+        """One run of the keeper."""
+        return keeper.keeper(self.session(after=after, dry_run=dry_run))
 
     @property
     def notes(self) -> dict[str, str]:

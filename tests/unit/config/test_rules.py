@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from k8s_ee import config, errors
+from k8s_ee.config import model
 from tests.unit.config import reading
 
 
@@ -105,6 +108,11 @@ def test_a_folder_that_is_listed_twice_is_refused() -> None:
             "the Secret `registry` can't be given",
             "a Secret of your own",
         ),
+        (
+            "backup: onDestroy\ndatabases: {redis: true}",
+            "no place for backups",
+            "`backup.to` of the platform's settings",
+        ),
     ],
 )
 def test_what_the_platform_does_not_allow_is_refused_at_its_line(text: str, message: str, hint: str) -> None:
@@ -112,6 +120,14 @@ def test_what_the_platform_does_not_allow_is_refused_at_its_line(text: str, mess
     assert found.line == 2
     assert message in found.message
     assert hint in found.hint
+
+
+def test_a_backup_needs_something_to_back_up_and_a_place() -> None:
+    for databases in ("", "databases: {redis: {external: {secretName: x}}}"):
+        found = reading.app(f"backup: onDestroy\n{databases}")
+        assert (found.line, "there is none" in found.message) == (2, True)
+    somewhere = dataclasses.replace(reading.PLATFORM, backup=model.Backup(to="/backups"))
+    assert reading.load("projectId: a\nbackup: onDestroy\ndatabases: {redis: true}", somewhere).backup == "onDestroy"
 
 
 def test_a_config_map_may_have_the_name_of_a_pull_secret() -> None:

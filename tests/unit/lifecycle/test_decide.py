@@ -7,7 +7,7 @@ import datetime
 
 import pytest
 
-from k8s_ee import environment, lifecycle
+from k8s_ee import environment, lifecycle, notices
 
 BORN = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 SECOND, HOUR, DAY = (datetime.timedelta(seconds=one) for one in (1, 3600, 86400))
@@ -69,6 +69,7 @@ def test_the_defaults_are_the_ones_in_the_docs() -> None:
             preserve_warn_before=HOUR,
             stuck_after=600 * SECOND,
             unknown_alert_after=DAY,
+            backup_deadline=HOUR,
         )
         == lifecycle.Policy()
     )
@@ -88,9 +89,9 @@ def test_one_that_is_being_deleted_is_left_alone_until_it_is_stuck() -> None:
 @pytest.mark.parametrize("state", [OPEN, CLOSED, UNKNOWN])
 def test_a_requested_or_begun_destroy_is_finished_whatever_github_says(state: lifecycle.PullRequestState) -> None:
     kept = {"preserved_until": HARD}
-    requested = decide(state, BORN, destroy_requested_at="?", cleanup_requested_at=BORN, **kept)
+    requested = decide(state, BORN, destroy_requested_at="?", **kept)
     assert requested == lifecycle.Decision("delete", "requested")
-    begun = decide(state, BORN, cleanup_requested_at="?", **kept)
+    begun = decide(state, BORN, destroy_requested_at="?", cleanup_requested_at="?", **kept)
     assert begun == lifecycle.Decision("delete", "a destroy was begun and not finished")
 
 
@@ -243,18 +244,18 @@ def test_an_idle_one_sleeps_once() -> None:
 
 
 def test_what_is_noted_of_a_warning_is_what_counts() -> None:
-    assert lifecycle.warning_posted(SOFT, BORN) == {
+    assert notices.posted(SOFT, BORN) == {
         environment.WARNED_OF: text(SOFT),
         environment.WARNED_AT: text(BORN),
         environment.WARNING_FAILURES: None,
     }
-    again = lifecycle.warning_failed(observed(warned_of=SOFT, warning_failures="1"), SOFT)
+    again = notices.failed(observed(warned_of=SOFT, warning_failures="1"), SOFT)
     assert again == {
         environment.WARNED_OF: text(SOFT),
         environment.WARNED_AT: None,
         environment.WARNING_FAILURES: "2",
     }
-    other = lifecycle.warning_failed(observed(warned_of=HARD, warning_failures="1"), SOFT)
+    other = notices.failed(observed(warned_of=HARD, warning_failures="1"), SOFT)
     assert other[environment.WARNING_FAILURES] == "1"
 
 

@@ -31,17 +31,17 @@ WITH_LIVING = stateful.precondition(lambda here: bool(here.living))
 class World(world.World):
     # What people do
 
-    @stateful.rule(number=NUMBERS)
-    def open_or_push(self, number: int) -> None:
+    @stateful.rule(number=NUMBERS, wants_backup=st.booleans())
+    def open_or_push(self, number: int, wants_backup: bool) -> None:
         pull = self.pulls.setdefault(number, world.Pull())
         if pull.open:
-            self._deploy(number)
+            self._deploy(number, wants_backup=wants_backup)
 
     @WITH_PULLS
-    @stateful.rule(pick=PICKS)
-    def deploy_late(self, pick: int) -> None:
+    @stateful.rule(pick=PICKS, wants_backup=st.booleans())
+    def deploy_late(self, pick: int, wants_backup: bool) -> None:
         """A run that was queued before its pull request closed."""
-        self._deploy(_picked(self.pulls, pick))
+        self._deploy(_picked(self.pulls, pick), wants_backup=wants_backup)
 
     @WITH_PULLS
     @stateful.rule(pick=PICKS)
@@ -58,6 +58,7 @@ class World(world.World):
     @WITH_LIVING
     @stateful.rule(pick=PICKS)
     def comment(self, pick: int) -> None:
+        self._used(self.living[_picked(self.living, pick)])
         self._note(_picked(self.living, pick), environment.ACTIVE_AT, self.now)
 
     @WITH_LIVING
@@ -91,17 +92,20 @@ class World(world.World):
         self._expire(_picked(self.living, pick))
 
     @WITH_LIVING
-    @stateful.rule(pick=PICKS)
-    def destroy(self, pick: int) -> None:
+    @stateful.rule(pick=PICKS, without_backup=st.booleans())
+    def destroy(self, pick: int, without_backup: bool) -> None:
+        """Without a backup it begins at once; here it is cut off before anything is gone."""
         number = _picked(self.living, pick)
         self.living[number].requested = True
-        self._note(number, environment.DESTROY_REQUESTED_AT, self.now)
+        note = environment.CLEANUP_REQUESTED_AT if without_backup else environment.DESTROY_REQUESTED_AT
+        self._note(number, note, self.now)
 
     @WITH_LIVING
     @stateful.rule(pick=PICKS)
     def wake(self, pick: int) -> None:
         number = _picked(self.living, pick)
         self.living[number].notes.pop(environment.ASLEEP_SINCE, None)
+        self._used(self.living[number])
         self._note(number, environment.ACTIVE_AT, self.now)
 
     @stateful.rule(minutes=st.one_of(st.integers(1, 120), st.integers(1, 15_000)))
@@ -120,7 +124,15 @@ class World(world.World):
     def namespace_is_gone(self, pick: int) -> None:
         self._gone(_picked([number for number, one in self.living.items() if one.terminating_since], pick))
 
-    # The janitor
+    # The keeper and the janitor
+
+    @WITH_LIVING
+    @stateful.rule(minutes=st.integers(1, 60), storing=st.booleans(), crash_after=st.integers(0, 3))
+    def keepers(self, minutes: int, storing: bool, crash_after: int) -> None:
+        for _minute in range(minutes):
+            for one in self.living.values():
+                self._keep(one, storing=storing, crash_after=crash_after)
+            self.now += MINUTE
 
     @WITH_LIVING
     @stateful.rule()
@@ -131,6 +143,7 @@ class World(world.World):
                 self._gone(number)
                 continue
             unkept = not self.pulls[number].open and environment.PRESERVED_UNTIL not in one.notes
+            unkept &= environment.BACKUP not in one.notes
             one.clean_passes_closed = one.clean_passes_closed + 1 if unkept else 0
             assert one.clean_passes_closed < 2, "a closed, unpreserved one outlived two clean passes"
 
@@ -181,7 +194,7 @@ def test_whatever_happens_nothing_is_left_and_nothing_goes_unwarned(record_prope
 
 @pytest.mark.long
 def test_whatever_happens_in_ten_thousand_steps(record_property: RecordProperty) -> None:
-    taken = _live(examples=125, steps=100)
+    taken = _live(examples=150, steps=100)
     record_property("steps", taken)
     record_property("decisions", dict(World.decided))
     assert taken >= 10_000
