@@ -173,6 +173,20 @@ def test_of_databases_that_do_not_all_start_each_says_whether_it_answers(preview
     assert "the bootstrap SQL failed" in done.said
 
 
+def test_one_that_hangs_before_its_first_answer_is_begun_anew_and_one_that_answered_is_not(
+    preview: cli.Preview, image: str
+) -> None:
+    hangs = {"bootstrap": "SELECT pg_sleep(600);", "storage": "256Mi", "startupSeconds": 10}
+    quick = {"storage": "256Mi", "startupSeconds": 10}
+    preview.configure({**cli.small(), "databases": {"postgresql": hangs, "redis": quick}})
+    failed = preview.run("up", image=image)
+    assert failed.code == 4, failed.said
+    assert "postgresql did not answer its health check within its startup window" in failed.said
+    again = "--for=jsonpath={.status.containerStatuses[0].restartCount}=1"
+    preview.kubectl("wait", "pod/postgresql-0", again, "--timeout=60s")
+    preview.kubectl("wait", "pod/redis-0", "--for=jsonpath={.status.containerStatuses[0].restartCount}=0")
+
+
 def test_drained_from_its_node_every_database_comes_back_with_its_rows(
     ready: cli.Preview, kubectl: conftest.Kubectl
 ) -> None:
