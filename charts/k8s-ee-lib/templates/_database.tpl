@@ -108,14 +108,19 @@ spec:
               exec:
                 command: [sh, -c, {{ . | quote }}]
           {{- end }}
-          # Asked the moment the container is seen to run, and lasts until there is an answer. A startup probe would be asked up to
-          # a second later, and so would everybody who waits for this one.
+          # Asked the moment the container is seen to run, and lasts until there is an answer: a startup probe would be asked up to
+          # a second later. The kubelet may look before it has noted that, so it has to come back soon. Once there was an answer
+          # it takes its time: a command in a container costs more than what it asks.
           readinessProbe:
             exec:
-              command: [sh, -c, 'sh /etc/k8s-ee/scripts/ready.sh 9 && : >/tmp/k8s-ee-answered']
-            periodSeconds: 10
-            timeoutSeconds: 10
-            failureThreshold: 3
+              command:
+                - sh
+                - -c
+                - '[ ! -e "$0" ] || sleep 8; sh /etc/k8s-ee/scripts/ready.sh 9 && : >"$0"'
+                - /tmp/k8s-ee-answered
+            periodSeconds: 1
+            timeoutSeconds: 20
+            failureThreshold: 2
           # One that has not answered by then is begun anew, as if its node had failed. It is never ended for anything that
           # happens after its first answer.
           livenessProbe:

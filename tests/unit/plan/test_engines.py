@@ -110,9 +110,10 @@ def test_bootstrap_sql_arrives_as_it_was_written() -> None:
 def test_ready_is_asked_at_once_and_waits_for_the_answer() -> None:
     (container,) = facts.pods(facts.rendered(facts.FULL))["StatefulSet"]["spec"]["containers"]
     asked = container["readinessProbe"]
-    script, *seconds = asked["exec"]["command"][-1].removeprefix("sh ").partition(" && ")[0].split()
-    assert script == "/etc/k8s-ee/scripts/ready.sh"
-    assert int(*seconds) < asked["timeoutSeconds"]
+    *_, script, _answered = asked["exec"]["command"]
+    assert "sh /etc/k8s-ee/scripts/ready.sh 9 && " in script
+    assert asked["periodSeconds"] == 1
+    assert asked["timeoutSeconds"] > 8 + 9, "what it waits before it asks again, and for the answer"
     assert "startupProbe" not in container, "everybody would wait for it a second longer"
     assert "initialDelaySeconds" not in asked
 
@@ -123,7 +124,8 @@ def test_a_database_is_begun_anew_only_when_it_never_answered_within_its_window(
     assert over["initialDelaySeconds"] == 150
     (test, exists, answered) = over["exec"]["command"]
     assert (test, exists) == ("test", "-e")
-    assert container["readinessProbe"]["exec"]["command"][-1].endswith(f" && : >{answered}")
+    *_, script, noted = container["readinessProbe"]["exec"]["command"]
+    assert (noted, script.endswith(' && : >"$0"')) == (answered, True)
     assert container["command"][-1].startswith(f"rm -f {answered}; "), "of this start, not of one before"
 
 
