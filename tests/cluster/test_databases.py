@@ -13,7 +13,7 @@ import pytest
 
 from k8s_ee_sandbox import platform
 from tests import conftest, processes, world
-from tests.cluster import cli, stores
+from tests.cluster import cli, crowd, stores
 from tests.cluster.stores import databases as databases  # noqa: PLC0414 - the fixture
 from tests.cluster.stores import image as image  # noqa: PLC0414 - the fixture
 from tests.cluster.stores import ready as ready  # noqa: PLC0414 - the fixture
@@ -34,7 +34,8 @@ def test_the_example_writes_and_reads_through_each_also_after_it_was_away(previe
     preview.kubectl("delete", *(f"pod/{engine}-0" for engine in BOARDS), "--wait")
     for engine in BOARDS:
         preview.kubectl("rollout", "status", f"statefulset/{engine}", "--timeout=120s")
-        assert preview.ask(f"/{engine}") == pinned[engine]
+    # A node learns the new address of a Service up to a second later.
+    crowd.until(lambda: {engine: preview.ask(f"/{engine}") for engine in BOARDS} == pinned, seconds=10)
     left = preview.kubectl("get", "pods", "-l", "app.kubernetes.io/name=app", "-o", "jsonpath={.items[*].metadata.uid}")
     assert left == app
 
