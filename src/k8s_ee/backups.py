@@ -92,23 +92,23 @@ def wanted_at(observed: environment.Observed) -> Time | None:
 def place(observed: environment.Observed) -> str | None:
     """Where its backup is, empty when there was nothing to back up; None when there is none of what it is now."""
     text, _, where = observed.annotations.get(environment.BACKED_UP, "").partition(" ")
-    made = _time(text)
+    made = environment.read_time(text)
     return where if made is not None and not _used_since(observed, made) else None
 
 
 def attempts(observed: environment.Observed) -> Attempts:
     found = re.fullmatch(r"([0-9]{1,9}) (\S+)", observed.annotations.get(environment.BACKUP_ATTEMPTS, ""), re.ASCII)
-    return Attempts(int(found[1]), _time(found[2])) if found else Attempts()
+    return Attempts(int(found[1]), environment.read_time(found[2])) if found else Attempts()
 
 
 def asked(observed: environment.Observed, now: Time) -> Changes:
     """What to note on the namespace (None = remove), as in all of the following."""
-    return {**dict.fromkeys(NOTES), environment.BACKUP_WANTED_AT: _text(_after_use(observed, now))}
+    return {**dict.fromkeys(NOTES), environment.BACKUP_WANTED_AT: environment.write_time(_after_use(observed, now))}
 
 
 def begun(observed: environment.Observed, now: Time) -> Changes:
     number = attempts(observed).number + 1
-    return {environment.BACKUP_ATTEMPTS: f"{number} {_text(now)}", environment.BACKUP_ERROR: None}
+    return {environment.BACKUP_ATTEMPTS: f"{number} {environment.write_time(now)}", environment.BACKUP_ERROR: None}
 
 
 def failed(why: str) -> Changes:
@@ -118,7 +118,10 @@ def failed(why: str) -> Changes:
 
 def made(observed: environment.Observed, at: Time, where: str) -> Changes:
     """`at`: of which moment it is. That is when it was begun: what was written later may not be in it."""
-    return {environment.BACKED_UP: f"{_text(_after_use(observed, at))} {where}", environment.BACKUP_ERROR: None}
+    return {
+        environment.BACKED_UP: f"{environment.write_time(_after_use(observed, at))} {where}",
+        environment.BACKUP_ERROR: None,
+    }
 
 
 def forgotten(observed: environment.Observed) -> Changes:
@@ -138,15 +141,3 @@ def _after_use(observed: environment.Observed, when: Time) -> Time:
 
 def _uses(observed: environment.Observed) -> list[Time]:
     return [one for one in (observed.active_at, observed.deployed_at) if one is not None]
-
-
-def _time(text: str) -> Time | None:
-    try:
-        found = datetime.datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return found if found.tzinfo else None
-
-
-def _text(when: Time) -> str:
-    return when.astimezone(datetime.UTC).isoformat(timespec="seconds")

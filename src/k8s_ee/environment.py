@@ -153,6 +153,11 @@ class Observed:
     terminating_since: datetime.datetime | None = None
 
     @property
+    def is_ending(self) -> bool:
+        """Its destruction was begun: workloads, and so databases, may be gone already."""
+        return self.terminating or CLEANUP_REQUESTED_AT in self.annotations
+
+    @property
     def head_sha(self) -> str:
         return self.annotations.get(HEAD_SHA, "")
 
@@ -221,12 +226,21 @@ class Observed:
         return self._time(BACKUP_WANTED_AT)
 
     def _time(self, key: str) -> datetime.datetime | None:
-        """None for one that is not there, can't be read, or does not say which time zone it means."""
-        try:
-            found = datetime.datetime.fromisoformat(self.annotations.get(key, ""))
-        except ValueError:
-            return None
-        return found if found.tzinfo else None
+        return read_time(self.annotations.get(key, ""))
+
+
+def read_time(text: str) -> datetime.datetime | None:
+    """None for one that is not there, can't be read, or does not say which time zone it means."""
+    try:
+        found = datetime.datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return found if found.tzinfo else None
+
+
+def write_time(when: datetime.datetime) -> str:
+    """As annotations have it: in UTC, to the second."""
+    return when.astimezone(datetime.UTC).isoformat(timespec="seconds")
 
 
 def is_ours(namespace: Mapping[str, Any]) -> bool:

@@ -136,7 +136,7 @@ def _terminating(facts: Facts, policy: Policy, now: Time) -> Decision | None:
     if not found.terminating:
         return None
     if found.terminating_since is not None and now - found.terminating_since > policy.stuck_after:
-        return Decision("unstick", f"terminating since {_text(found.terminating_since)}")
+        return Decision("unstick", f"terminating since {environment.write_time(found.terminating_since)}")
     return Decision("leave", "it is being deleted")
 
 
@@ -245,7 +245,7 @@ def _idle(facts: Facts, policy: Policy, now: Time) -> Decision | None:
     since = last_activity(facts)
     if now - since <= policy.sleep_after:
         return None
-    return Decision("sleep", f"nobody has used it since {_text(since)}", deadline=end(facts, policy))
+    return Decision("sleep", f"nobody has used it since {environment.write_time(since)}", deadline=end(facts, policy))
 
 
 _BELOW: tuple[Rule, ...] = (_requested, _closed, _too_old, _preserved, _unknown, _uncounted, _unused, _idle)
@@ -289,7 +289,3 @@ def _by_deadline(
     if now >= deadline and about_this and found.warning_failures >= ENOUGH_FAILURES:
         return Decision(kind, f"{reason}; its warning could not be posted", deadline=deadline)
     return Decision("warn", reason, deadline=deadline)
-
-
-def _text(when: Time) -> str:
-    return when.astimezone(datetime.UTC).isoformat(timespec="seconds")

@@ -9,8 +9,8 @@ from k8s_ee import environment
 
 def posted(deadline: datetime.datetime, now: datetime.datetime) -> dict[str, str | None]:
     return {
-        environment.WARNED_OF: _text(deadline),
-        environment.WARNED_AT: _text(now),
+        environment.WARNED_OF: environment.write_time(deadline),
+        environment.WARNED_AT: environment.write_time(now),
         environment.WARNING_FAILURES: None,
     }
 
@@ -19,11 +19,7 @@ def failed(observed: environment.Observed, deadline: datetime.datetime) -> dict[
     """Failures about another deadline are forgotten."""
     earlier = observed.warning_failures if observed.warned_of == deadline else 0
     return {
-        environment.WARNED_OF: _text(deadline),
+        environment.WARNED_OF: environment.write_time(deadline),
         environment.WARNED_AT: None,
         environment.WARNING_FAILURES: str(earlier + 1),
     }
-
-
-def _text(when: datetime.datetime) -> str:
-    return when.astimezone(datetime.UTC).isoformat(timespec="seconds")
