@@ -154,7 +154,7 @@ class Observed:
 
     @property
     def is_ending(self) -> bool:
-        """Its destruction was begun: workloads, and so databases, may be gone already."""
+        """Its destruction was begun: what runs in it, and what could be backed up, may be gone by now."""
         return self.terminating or CLEANUP_REQUESTED_AT in self.annotations
 
     @property

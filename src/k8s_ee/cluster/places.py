@@ -207,9 +207,8 @@ def written(at: datetime.datetime) -> str:
 
 
 def _may_sleep(observed: environment.Observed, now: datetime.datetime) -> bool:
-    doomed = observed.terminating or environment.CLEANUP_REQUESTED_AT in observed.annotations
     preserved = observed.preserved_until is not None and observed.preserved_until > now
-    return bool(observed.head_sha) and not doomed and not preserved and not observed.asleep_since
+    return bool(observed.head_sha) and not observed.is_ending and not preserved and not observed.asleep_since
 
 
 def _take(cluster: client.Cluster, claim: capacity.Claim, holder: str, *, limits: Mapping[str, int], home: str) -> bool:

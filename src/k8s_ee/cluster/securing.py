@@ -41,8 +41,7 @@ def note(cluster: client.Cluster, observed: environment.Observed, changes: marks
         seen = marks.again(cluster, observed)
         if marks.has(seen, changes):  # It was our own write, whose answer got lost.
             return seen
-        begun = seen.terminating or environment.CLEANUP_REQUESTED_AT in seen.annotations
-        if begun or any(seen.annotations.get(key) != observed.annotations.get(key) for key in reads):
+        if seen.is_ending or any(seen.annotations.get(key) != observed.annotations.get(key) for key in reads):
             break
     raise sleeping.Woken(observed.namespace)
 

@@ -23,10 +23,10 @@ class Way:
     def asks(self, observed: Observed) -> bool:
         """Whether the platform has to back it up first."""
         owes = environment.BACKUP in observed.annotations and backups.place(observed) is None
-        return owes and not _is_begun(observed) and not self.backup_to and not self.without_backup
+        return owes and not observed.is_ending and not self.backup_to and not self.without_backup
 
     def saves(self, observed: Observed) -> bool:
-        return bool(self.backup_to) and not _is_begun(observed)
+        return bool(self.backup_to) and not observed.is_ending
 
 
 def plan(way: Way, observed: Observed) -> str:
@@ -48,11 +48,6 @@ def end(ctx: session.Session, observed: Observed, way: Way) -> End:
     elif way.backup_to:
         ctx.notes.append(f"{observed.namespace} was being destroyed already: it could not be backed up")
     return cluster.destroy.destroy(ctx.cluster, observed, deadline=ctx.deadline, progress=ctx.say)
-
-
-def _is_begun(observed: Observed) -> bool:
-    """What could be backed up may be gone by now."""
-    return observed.terminating or environment.CLEANUP_REQUESTED_AT in observed.annotations
 
 
 def _save(ctx: session.Session, observed: Observed, to: str) -> Observed:

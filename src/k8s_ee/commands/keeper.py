@@ -44,8 +44,7 @@ def keeper(ctx: session.Session) -> outcome.Outcome:
 
 
 def _is_due(ctx: session.Session, one: Observed) -> bool:
-    going = one.terminating or environment.CLEANUP_REQUESTED_AT in one.annotations
-    return not going and backups.is_due_now(one, ctx.platform.backup.deadline, ctx.now())
+    return not one.is_ending and backups.is_due_now(one, ctx.platform.backup.deadline, ctx.now())
 
 
 def _keep(ctx: session.Session, observed: Observed, to: str) -> Row:
