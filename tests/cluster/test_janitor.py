@@ -12,6 +12,7 @@ import secrets
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from concurrent import futures
@@ -58,8 +59,8 @@ class Yard:
         found = self.place.api.get("Namespace", observed.namespace)
         return found is not None and found["metadata"]["uid"] == observed.uid
 
-    def sweep(self, *, url: str = "", timeout: float = 60) -> outcome.Outcome:
-        """A pass in this process, with a GitHub client that does not wait long for anything."""
+    def sweep(self, *, url: str = "", timeout: float = 60, answer: float = 1) -> outcome.Outcome:
+        """A pass in this process, with a GitHub client that does not wait long for anything, nor for an `answer`."""
         given = settings.Settings(
             repository=self.shop.full_name,
             token="of the App",
@@ -72,7 +73,7 @@ class Yard:
             runner=runner.Runner(given, stream=io.StringIO()),
             say=environments.quiet,
         )
-        hub = githubs.GitHub(given, pause=0.01, patience=0.1, timeout=1, unsaid=0.01)
+        hub = githubs.GitHub(given, pause=0.01, patience=0.1, timeout=answer, unsaid=0.01)
         return janitor.janitor(ctx, lease=False, hub=hub)
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
@@ -257,8 +258,10 @@ def test_one_that_is_reopened_while_it_ends_comes_up_clean_and_stays(yard: Yard)
     old = yard.made("closed")
     holder = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "held", "finalizers": ["example.com/x"]}}
     test_stuck.put(place, old, holder)
+    there = threading.Event()  # The new one, before the comment about the old one can be written.
+    yard.hub.faults.add(faults.Fault(method="GET", path=r".*/comments.*", kind="slow", delay=60, until=there))
     with futures.ThreadPoolExecutor(2) as pool:
-        sweeping = pool.submit(yard.sweep, timeout=60)
+        sweeping = pool.submit(yard.sweep, timeout=90, answer=60)
         while not place.now(old).terminating:
             time.sleep(0.05)
         again = pool.submit(yard.made, "open", number=old.number)
@@ -266,6 +269,7 @@ def test_one_that_is_reopened_while_it_ends_comes_up_clean_and_stays(yard: Yard)
         assert not again.done()
         test_stuck.free(place, old, "configmap/held")
         new = again.result()
+        there.set()
         assert sweeping.result().data["summary"]["deleted"] == 1
     assert new.uid != old.uid
     assert environment.CLEANUP_REQUESTED_AT not in new.annotations

@@ -20,7 +20,6 @@ import pathlib
 import re
 import socket
 import threading
-import time
 import urllib.parse
 from typing import Any
 
@@ -145,7 +144,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if fault is None:
             self._send(self.owner.answer(request))
             return
-        time.sleep(fault.delay)
+        (fault.until or threading.Event()).wait(fault.delay)
         right = self.owner.answer(request) if fault.applied or fault.kind in _ANSWERED else None
         if right is None:
             entry = {"method": request.method, "path": request.path, "query": request.query, "body": request.body}

@@ -14,7 +14,7 @@ from tests.wire import github_graphql as graphql
 
 @dataclasses.dataclass
 class Fault:
-    """`applied`: the request takes effect before it fails, as with a lost answer. `delay` in seconds.
+    """`applied`: the request takes effect before it fails, as with a lost answer. `delay` in seconds, or `until` then.
 
     `kind`: `status` a JSON error, `html` an error page, `truncated` half of the right answer under its full length,
     `garbled` half of it that claims to be all, `empty` nothing with status 200, `drop` the connection closed without an
@@ -29,6 +29,7 @@ class Fault:
     message: str = "Server Error"
     headers: dict[str, str] = dataclasses.field(default_factory=dict)
     delay: float = 0
+    until: threading.Event | None = None
     applied: bool = False
     times: int = 1
     alteration: str = ""

@@ -82,8 +82,11 @@ def event(
 
 def _gone(turn: judging.Turn, case: judging.Case, receipt: cluster.Receipt) -> None:
     found = case.observed
-    if receipt.deleted and turn.cluster.get("Namespace", found.namespace) is not None:
-        return
+    told = f"{report.marker(found.namespace)}\n### {report.GONE}"
+
+    def followed() -> bool:
+        return receipt.deleted and turn.cluster.get("Namespace", found.namespace) is not None
+
     failure = None
     if receipt.left:
         failure = outcome.Failure(
@@ -96,12 +99,13 @@ def _gone(turn: judging.Turn, case: judging.Case, receipt: cluster.Receipt) -> N
         turn,
         found,
         "failed" if failure else "destroyed",
-        settled=lambda body: body.startswith(f"{report.marker(found.namespace)}\n### {report.GONE}"),
+        settled=lambda body: body.startswith(told) or followed(),
         outputs={"deleted": f'["{found.namespace}"]' if receipt.deleted else "[]"},
         failure=failure,
         notes=(*because, *_saved(found), _AGAIN[type(case.facts.pull_request)]),
     )
-    _github(turn, found).deactivate(found.number, namespace=found.namespace)
+    if not followed():
+        _github(turn, found).deactivate(found.number, namespace=found.namespace)
 
 
 def _saved(found: environment.Observed) -> tuple[str, ...]:

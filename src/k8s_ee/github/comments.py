@@ -22,7 +22,8 @@ def upsert(
     """The comment's id. `comment_id` is the one it had the last time, which saves looking through all pages.
 
     `authors` are further logins whose comment with our marker is ours: a deploy writes it as another than the janitor.
-    One that is there and whose body is `settled` is left as it is.
+    `settled` is asked last, with the body as it is now, or with nothing when there is no comment: then it stays so.
+    Without a comment the id is 0.
     """
 
     def find() -> rest.Object | None:
@@ -30,8 +31,12 @@ def upsert(
 
     found = _known(api, number, marker=marker, comment_id=comment_id) or find()
     if found is None:
+        if settled(""):
+            return 0
         found = api.create(f"{api.repository}/issues/{number}/comments", {"body": body}, find=find)
-    if found["body"] != body and not settled(str(found["body"])):
+    elif found["body"] != body and settled(str(found["body"])):
+        return int(found["id"])
+    if found["body"] != body:
         api.update(f"{api.repository}/issues/comments/{found['id']}", {"body": body})
     return int(found["id"])
 

@@ -145,3 +145,17 @@ def test_a_pull_request_that_is_not_there_is_no_endless_retry(client: github.Git
     with pytest.raises(errors.GitHubUnavailable):
         client.upsert_comment(70, MARKER, MARKER)
     assert len(server.log) == 1
+
+
+def test_what_is_settled_stays_as_it_is_also_when_no_comment_is_there(client: github.GitHub) -> None:
+    asked: list[str] = []
+
+    def settled(body: str) -> bool:
+        asked.append(body)
+        return True
+
+    assert client.upsert_comment(7, MARKER, f"{MARKER}\none", settled=settled) == 0
+    known = client.upsert_comment(7, MARKER, f"{MARKER}\none")
+    assert client.upsert_comment(7, MARKER, f"{MARKER}\ntwo", settled=settled) == known
+    assert asked == ["", f"{MARKER}\none"]
+    assert client.comments(7, MARKER) == (f"{MARKER}\none",)
