@@ -150,7 +150,9 @@ def _start(where: state.Place, profile: cluster_profiles.Profile, *, parts: dict
     with state.locked("sandbox-addresses"):
         net = network.choose(where.name)
         network.create(net)
-    site = node_programs.Site(where=where, net=net, kube=parts["kube"], cilium=parts.get("cilium"))
+    site = node_programs.Site(
+        where=where, net=net, kube=parts["kube"], containerd=parts.get("containerd"), cilium=parts.get("cilium")
+    )
     running = _launch(site, profile)
     try:
         running = dataclasses.replace(running, complete=True, images=_fill(site, profile, running, parts=parts))
@@ -173,7 +175,7 @@ def _launch(site: node_programs.Site, profile: cluster_profiles.Profile) -> stat
     node_cgroups.create(where.name)
     pki.create(where, net, kube=site.kube)
     pki.write_registry_login(where, user=_REGISTRY_USER, password=password)
-    node_config.write(where, net, cilium=site.cilium)
+    node_config.write(where, net, containerd=site.containerd, cilium=site.cilium)
     node_cilium.write(site)
     node.forget_containers(site)
     programs = profile.programs(site, where.run / "images-ready")
@@ -201,7 +203,7 @@ def _fill(
 ) -> dict[str, str]:
     """The images in the registry: name → reference."""
     ready = cluster_ready.Ready(site.where, site.net, running=running, profile=profile)
-    images = cluster_images.Images(site.where, site.net, running=running, archives=parts)
+    images = cluster_images.Images(site.where, site.net, running=running, parts=parts)
     with concurrent.futures.ThreadPoolExecutor(max_workers=1) as pool:
         loading = pool.submit(images.load) if profile.runs_pods else None
         ready.wait_for_api()

@@ -16,7 +16,7 @@ _EVERY = 0.05
 
 
 class Images:
-    """`archives` are artefacts: the folder's name of each holds the hash of what made it."""
+    """`parts` are artefacts: the folder's name of each holds the hash of what made it."""
 
     def __init__(
         self,
@@ -24,19 +24,19 @@ class Images:
         net: network.Network,
         *,
         running: state.State,
-        archives: dict[str, pathlib.Path],
+        parts: dict[str, pathlib.Path],
     ) -> None:
         self._where = where
         self._net = net
         self._running = running
-        self._archives = archives
+        self._parts = parts
 
     def load(self) -> None:
         """Into the node's store what is not in it, then let the kubelet start. Raises SandboxError."""
         self._wait_for_containerd()
         known = _Record(self._where.containerd / "loaded.json")
         for name in _PLATFORM:
-            archive = self._archives[f"image-{name}"]
+            archive = self._parts[f"image-{name}"]
             if known.get(name) != archive.parent.name:
                 self._ctr("import", str(archive))
                 known.set(name, archive.parent.name)
@@ -52,7 +52,7 @@ class Images:
 
     def _pushed(self, name: str, address: str) -> str:
         """`name@sha256:…`, without the registry's address, which may change with the next start."""
-        archive = self._archives[f"image-{name}"]
+        archive = self._parts[f"image-{name}"]
         known = _Record(self._where.registry / "pushed.json")
         reference = known.get(archive.parent.name)
         if not reference:
@@ -77,7 +77,7 @@ class Images:
     def _ctr(self, *args: str) -> None:
         address = node.root(self._running.pid) / "run/containerd/containerd.sock"
         done = subprocess.run(
-            ["ctr", f"--address={address}", "--namespace=k8s.io", "images", *args],
+            [self._parts["containerd"] / "ctr", f"--address={address}", "--namespace=k8s.io", "images", *args],
             capture_output=True,
             text=True,
             timeout=_TIMEOUT,

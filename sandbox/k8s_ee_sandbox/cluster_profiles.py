@@ -8,10 +8,9 @@ from collections.abc import Callable, Iterator
 
 from k8s_ee_sandbox import errors, node, node_cilium, node_config, node_programs
 
-# Program → Debian package. By program: containerd may come from Docker's packages, which exclude Debian's.
+# Program → Debian package. By program: runc may come from Docker's packages, which exclude Debian's.
 _HOST_PROGRAMS = {"ip": "iproute2", "nsenter": "util-linux", "unshare": "util-linux"}
 _POD_PROGRAMS = {
-    "containerd": "containerd",
     "runc": "runc",
     f"{node_config.CNI_PLUGINS}/ptp": "containernetworking-plugins",
     "iptables": "iptables",
@@ -57,7 +56,7 @@ _NODE = Profile(
     name="node",
     programs=_whole_node,
     runs_pods=True,
-    artifacts=("kube", "image-kube", "image-pause", "crane", *(f"image-{name}" for name in IMAGES)),
+    artifacts=("kube", "containerd", "image-kube", "image-pause", "crane", *(f"image-{name}" for name in IMAGES)),
     host_programs={**_HOST_PROGRAMS, **_POD_PROGRAMS},
     manifests=("base", "storage", "dns", "ingress"),
     deployments=(("kube-system", "coredns"), ("ingress", "ingress")),

@@ -11,8 +11,14 @@ CNI_PLUGINS = "/usr/lib/cni"  # of Debian and Ubuntu
 _MAX_PODS = 250
 
 
-def write(where: state.Place, net: network.Network, *, cilium: pathlib.Path | None = None) -> None:
-    """With Cilium, its agent configures the network of pods once it can enforce policies."""
+def write(
+    where: state.Place,
+    net: network.Network,
+    *,
+    containerd: pathlib.Path | None = None,
+    cilium: pathlib.Path | None = None,
+) -> None:
+    """`containerd` and `cilium` are folders of their programs. Cilium's agent configures the network of pods itself."""
     where.conf.mkdir()
     _write_json(where.conf / "kubelet.json", _kubelet(where, net))
     _write_json(where.conf / "kube-proxy.json", _kube_proxy(where, net))
@@ -20,7 +26,8 @@ def write(where: state.Place, net: network.Network, *, cilium: pathlib.Path | No
     if not cilium:
         _write_json(where.conf / "cni" / "10-k8s-ee.conflist", _cni(net))
     plugins = str(cilium / "bin") if cilium else CNI_PLUGINS
-    (where.conf / "containerd.toml").write_text(_containerd(where, cni_plugins=plugins))
+    if containerd:
+        (where.conf / "containerd.toml").write_text(_containerd(where, programs=containerd, cni_plugins=plugins))
     (where.conf / "resolv.conf").write_text(f"nameserver {net.internet}\n")
     _write_registry_host(where.conf / "registries", net)
 
@@ -116,7 +123,7 @@ def _cni(net: network.Network) -> dict[str, Any]:
     return {"cniVersion": "0.4.0", "name": "k8s-ee", "plugins": [plugin]}
 
 
-def _containerd(where: state.Place, *, cni_plugins: str) -> str:
+def _containerd(where: state.Place, *, programs: pathlib.Path, cni_plugins: str) -> str:
     # restrict_oom_score_adj: without CAP_SYS_RESOURCE runc can't lower the score, and no pod would start.
     return f"""\
 version = 2
@@ -138,6 +145,7 @@ disabled_plugins = ["io.containerd.snapshotter.v1.btrfs", "io.containerd.snapsho
     conf_dir = "/run/cni/net.d"
   [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
     runtime_type = "io.containerd.runc.v2"
+    runtime_path = "{programs / "containerd-shim-runc-v2"}"
   [plugins."io.containerd.grpc.v1.cri".registry]
     config_path = "{where.conf / "registries"}"
 """

@@ -2,7 +2,6 @@
 
 import dataclasses
 import pathlib
-import shutil
 
 from k8s_ee_sandbox import network, node_config, pki, state
 
@@ -31,6 +30,7 @@ class Site:
     where: state.Place
     net: network.Network
     kube: pathlib.Path
+    containerd: pathlib.Path | None = None  # only where pods run
     cilium: pathlib.Path | None = None  # only where policies are enforced
 
     def pki(self, file: str) -> str:
@@ -127,9 +127,9 @@ def _scheduler(site: Site) -> Program:
 
 
 def _containerd(site: Site) -> Program:
-    config = site.where.conf / "containerd.toml"
-    program = shutil.which("containerd") or "/usr/bin/containerd"
-    return Program(name="containerd", argv=[program, "--config", str(config), "--log-level", "warn"])
+    assert site.containerd is not None  # noqa: S101 -- the profile asks for it
+    program, config = site.containerd / "containerd", site.where.conf / "containerd.toml"
+    return Program(name="containerd", argv=[str(program), "--config", str(config), "--log-level", "warn"])
 
 
 def _kubelet(site: Site, *, images_ready: pathlib.Path) -> Program:

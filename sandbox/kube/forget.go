@@ -39,11 +39,13 @@ func forgetContainers(args []string) error {
 			return nil
 		}
 		return version.ForEachBucket(func(namespace []byte) error {
-			err := version.Bucket(namespace).DeleteBucket([]byte("containers"))
-			if errors.Is(err, berrors.ErrBucketNotFound) {
-				return nil
+			for _, gone := range []string{"containers", "sandboxes"} {
+				err := version.Bucket(namespace).DeleteBucket([]byte(gone))
+				if err != nil && !errors.Is(err, berrors.ErrBucketNotFound) {
+					return err
+				}
 			}
-			return err
+			return nil
 		})
 	})
 }

@@ -59,7 +59,7 @@ class Yard:
         found = self.place.api.get("Namespace", observed.namespace)
         return found is not None and found["metadata"]["uid"] == observed.uid
 
-    def sweep(self, *, url: str = "", timeout: float = 60, answer: float = 1) -> outcome.Outcome:
+    def sweep(self, *, url: str = "", timeout: float = 60, answer: int = 1) -> outcome.Outcome:
         """A pass in this process, with a GitHub client that does not wait long for anything, nor for an `answer`."""
         given = settings.Settings(
             repository=self.shop.full_name,

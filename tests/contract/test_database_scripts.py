@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import socket
 import subprocess
 from collections.abc import Iterator
 
 import pytest
 
+from k8s_ee import plan
 from tests import servers
 
 
@@ -239,6 +241,30 @@ def test_ready_is_who_has_the_password_or_the_one_that_is_to_come(
         finally:
             variable.write_text(servers.PASSWORD)
             coming.unlink()
+
+
+@contextlib.contextmanager
+def mute(*, full: bool) -> Iterator[tuple[str, int]]:
+    """Address of somebody who takes connections and says nothing; `full`: who takes none, like a pod that is gone."""
+    with socket.socket() as listening, contextlib.ExitStack() as waiting:
+        listening.bind(("127.0.77.1", 27017))
+        listening.listen(0)
+        for _ in range(8 if full else 0):
+            one = waiting.enter_context(socket.socket())
+            one.setblocking(False)
+            one.connect_ex(listening.getsockname())
+        yield listening.getsockname()
+
+
+@pytest.mark.parametrize("full", [False, True], ids=["says-nothing", "takes-no-connection"])
+@pytest.mark.parametrize("engine", plan.ENGINES)
+def test_one_that_never_answers_is_given_up_in_time(engine: str, full: bool) -> None:
+    image = "valkey" if engine == "redis" else engine
+    with servers.made(engine, image=image) as server, mute(full=full) as (host, port):
+        ports = {"PGPORT": str(port), "MYSQL_TCP_PORT": str(port), "REDIS_PORT": str(port)}
+        with server.reached_at(port):
+            given_up = server.script("ready.sh", "1", VOLUME="", HOST=host, **ports)
+    assert (given_up.returncode, given_up.stderr.startswith("gave up: ")) == (1, True), given_up.stderr
 
 
 @EACH

@@ -19,15 +19,16 @@ login() {
         *\?*) url="$url&" ;;
         *) url="$url?" ;;
     esac
+    # Never connectTimeoutMS: MongoDB's tools take that number for seconds.
     config=$(mktemp)
     trap 'rm -f "$config"' EXIT
-    printf 'uri: "%s"\n' "${url}serverSelectionTimeoutMS=3000&connectTimeoutMS=3000" >"$config"
+    printf 'uri: "%s"\n' "${url}serverSelectionTimeoutMS=3000" >"$config"
 }
 
 answers() {
     # While the database is being prepared there is nothing to ask, and asking would take time from it.
     [ -z "${VOLUME:-}" ] || [ -d "$VOLUME/mongod" ] || { echo "it is still being prepared"; return 1; }
-    quietly mongoexport --config "$config" --collection k8s-ee --limit 1 --out /dev/null 2>&1
+    quietly timeout 5 mongoexport --config "$config" --collection k8s-ee --limit 1 --out /dev/null 2>&1
 }
 
 # MongoDB's tools talk a lot, and name the password where they can't connect.

@@ -111,7 +111,7 @@ class GitHub:
         comment_id: int | None = None,
         settled: Callable[[str], bool] = lambda _body: False,
     ) -> int:
-        """Writes or rewrites the one comment that starts with `marker`, unless it is `settled` as it is; its id, or 0."""
+        """Writes or rewrites the one comment that starts with `marker`, unless it is `settled`; its id, or 0."""
         return comments.upsert(
             self._api,
             number,

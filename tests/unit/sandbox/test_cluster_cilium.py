@@ -21,8 +21,8 @@ def site(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> programs.Si
     (made / "bpf").mkdir(parents=True)
     (made / "bpf" / "bpf_lxc.c").touch()
     (made / "crds.json").write_text(json.dumps([{"kind": "CustomResourceDefinition"}]))
-    node_config.write(where, _NET, cilium=made)
-    return programs.Site(where=where, net=_NET, kube=pathlib.Path("/kube"), cilium=made)
+    node_config.write(where, _NET, containerd=made, cilium=made)
+    return programs.Site(where=where, net=_NET, kube=pathlib.Path("/kube"), containerd=made, cilium=made)
 
 
 def test_only_the_agent_configures_the_network_of_pods(site: programs.Site) -> None:

@@ -25,6 +25,7 @@ from k8s_ee_sandbox import (
     state,
 )
 
+_CONTAINERD = pathlib.Path("/containerd")
 _NET = network.Network(name="dev", slot=1)
 
 
@@ -33,8 +34,8 @@ def site(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> node_progra
     monkeypatch.setenv("K8S_EE_CACHE", str(tmp_path))
     where = state.place("dev")
     where.run.mkdir(parents=True)
-    node_config.write(where, _NET)
-    return node_programs.Site(where=where, net=_NET, kube=pathlib.Path("/kube"))
+    node_config.write(where, _NET, containerd=_CONTAINERD)
+    return node_programs.Site(where=where, net=_NET, kube=pathlib.Path("/kube"), containerd=_CONTAINERD)
 
 
 def _go(name: str) -> str:
@@ -92,6 +93,7 @@ def test_containerd_knows_the_registry_but_no_login(site: node_programs.Site) ->
     cri = config["plugins"]["io.containerd.grpc.v1.cri"]
     assert cri["sandbox_image"] == artifacts_images.tag("pause")
     assert cri["restrict_oom_score_adj"] is True
+    assert cri["containerd"]["runtimes"]["runc"]["runtime_path"] == "/containerd/containerd-shim-runc-v2"
     (hosts,) = pathlib.Path(cri["registry"]["config_path"]).glob("*/hosts.toml")
     assert hosts.parent.name == "10.209.1.2:5000"
     assert "authorization" not in hosts.read_text()
