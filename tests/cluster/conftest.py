@@ -1,12 +1,31 @@
+import contextlib
 import pathlib
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Generator, Iterator
 
 import pytest
 
 from k8s_ee import cluster, settings
 from k8s_ee_sandbox import cluster as sandboxes
 from tests.cluster import bare, cli, grounds, toolkit
-from tests.conftest import Kubectl
+from tests.conftest import Kubectl, kubectl_for, sandbox_name
+
+_LAST_LINES = 25
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """What failed on a cluster is looked for there, and the cluster is gone when somebody reads of it."""
+    report = yield
+    if report.failed and (running := sandboxes.status(sandbox_name())):
+        with contextlib.suppress(AssertionError, subprocess.TimeoutExpired):
+            kubectl = kubectl_for(running.kubeconfig)
+            report.sections.append(("pods", kubectl("get", "pods", "-A", "-o", "wide", timeout=10)))
+        for name in ("kubelet", "containerd"):
+            lines = (running.logs / f"{name}.log").read_text(errors="replace").splitlines()
+            told = [line[:400] for line in lines if line.startswith("E") or "level=error" in line]
+            report.sections.append((f"last errors of {name}", "\n".join(told[-_LAST_LINES:])))
+    return report
 
 
 @pytest.fixture(scope="session")

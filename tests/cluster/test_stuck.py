@@ -73,6 +73,7 @@ def test_a_custom_resource_that_nobody_serves_is_named_and_the_rest_is_done(
     receipt = destroy(place, held, seconds=8)
     assert not receipt.deleted
     assert f"widgets.example.com/w is held by finalizer {FINALIZER}" in receipt.left
+    assert f"widgets.example.com/w is held by finalizer {FINALIZER}" in destroy(place, held, seconds=-1).left
     assert place.api.get("ConfigMap", "free", held.namespace) is None
     free(place, held, "widget/w")
     assert destroy(place, held, seconds=30).deleted

@@ -145,6 +145,8 @@ def _on_paper(begun: Begun) -> Receipt:
 def _stuck(cluster: client.Cluster, begun: Begun, namespace: Manifest) -> Receipt:
     name = begun.observed.namespace
     bound = [f"PersistentVolume {volume}" for volume in begun.volumes]
+    if "status" not in namespace:  # There was no time for a look.
+        namespace = cluster.get("Namespace", name) or namespace
     named = unstick.blockers(cluster, namespace)
     return Receipt(name, begun.observed.uid, deleted=False, left=(f"Namespace {name}", *named, *bound))
 
