@@ -32,6 +32,8 @@ def main(context: click.Context) -> None:
     context.ensure_object(options.Run)
 
 
+_WITHOUT_BACKUP = options.option("--without-backup", is_flag=True, help="Whatever `backup` of k8s-ee.yaml says.")
+
 command = functools.partial(options.command, main)
 deploy = functools.partial(options.command, main, reach_out=True)
 for role in roles.ROLES.commands.values():
@@ -100,7 +102,7 @@ def up(ctx: session.Session, image: str) -> outcome.Outcome:
 
 @command("cleanup", options.FACTS, options.CLUSTER, options.PROJECT, options.S3)
 @options.option("--backup-to", default="", help="First back up the databases to a folder, or s3://BUCKET/PREFIX/.")
-@options.option("--without-backup", is_flag=True, help="Whatever `backup` of k8s-ee.yaml says.")
+@_WITHOUT_BACKUP
 def cleanup(ctx: session.Session, **given: Any) -> outcome.Outcome:
     """Destroy the environments of a pull request and prove that they are gone.
 
@@ -118,12 +120,15 @@ options.alias(main, cleanup, "down")
 @options.option(
     "--image", default="", help="What to run: REGISTRY/NAME@sha256:… Not needed when the pull request is closed."
 )
-def run(ctx: session.Session, image: str) -> outcome.Outcome:
+@_WITHOUT_BACKUP
+def run(ctx: session.Session, *, image: str, without_backup: bool) -> outcome.Outcome:
     """Do what the GitHub event asks: `up` for an open pull request, `cleanup` for a closed one."""
     from k8s_ee.commands import cleanup as cleaning
     from k8s_ee.commands import up as deploying
 
-    return cleaning.cleanup(ctx) if ctx.settings.closed else deploying.up(ctx, image=image)
+    if ctx.settings.closed:
+        return cleaning.cleanup(ctx, without_backup=without_backup)
+    return deploying.up(ctx, image=image)
 
 
 @command("status", options.FACTS, options.CLUSTER)

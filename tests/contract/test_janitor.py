@@ -213,10 +213,10 @@ def workflow(path: pathlib.Path) -> Mapping[str, Any]:
     return actionfiles.load(path)
 
 
-def test_the_scheduled_caller_grants_what_the_called_job_asks_for() -> None:
-    (job,) = workflow(CLEANUP)["jobs"].values()
+def test_the_scheduled_caller_grants_what_each_called_job_asks_for() -> None:
     (call,) = workflow(CALLER)["jobs"].values()
-    assert call["permissions"] == job["permissions"] == {"deployments": "write", "pull-requests": "write"}
+    for job in workflow(CLEANUP)["jobs"].values():
+        assert call["permissions"] == job["permissions"] == {"deployments": "write", "pull-requests": "write"}
     assert set(call["secrets"]) == set(workflow(CLEANUP)["on"]["workflow_call"]["secrets"])
     assert set(workflow(CALLER)["on"]) == {"schedule", "workflow_dispatch"}
     assert "schedule" not in workflow(CLEANUP)["on"]
@@ -224,14 +224,15 @@ def test_the_scheduled_caller_grants_what_the_called_job_asks_for() -> None:
 
 def test_the_outputs_of_the_workflow_are_counts_of_a_pass() -> None:
     call = workflow(CLEANUP)["on"]["workflow_call"]
-    (job,) = workflow(CLEANUP)["jobs"].values()
+    job = workflow(CLEANUP)["jobs"]["janitor"]
     assert set(call["outputs"]) == set(job["outputs"]) <= {"checked", "unknown", *sweeping.DONE}
     for kind in ("inputs", "secrets", "outputs"):
         assert all(entry["description"].endswith(".") for entry in call[kind].values())
 
 
 def test_the_workflow_checks_nothing_out_and_never_runs_beside_itself() -> None:
-    (job,) = workflow(CLEANUP)["jobs"].values()
-    assert "checkout" not in actionfiles.text_of(job)
+    jobs = workflow(CLEANUP)["jobs"]
+    assert "checkout" not in "".join(map(actionfiles.text_of, jobs.values()))
+    job = jobs["janitor"]
     assert job["concurrency"] == {"group": "k8s-ee-janitor-${{ github.repository_id }}", "cancel-in-progress": False}
     assert job["steps"][-1]["run"] == "exec k8s-ee janitor"

@@ -11,6 +11,7 @@ import pytest
 from tests.contract import actionfiles
 
 STUBS = actionfiles.ROOT / "examples" / "guestbook" / ".github" / "workflows"
+CLEANUP = actionfiles.REUSABLE.with_name("cleanup.yml")
 every_workflow = pytest.mark.parametrize("path", actionfiles.WORKFLOWS, ids=lambda path: path.name)
 
 
@@ -73,6 +74,30 @@ def test_what_checks_out_the_pull_request_runs_for_no_privileged_event(workflow:
             assert not any(word in job.get("if", "") for word in ("always()", "failure()", "cancelled()")), name
 
 
+@pytest.mark.parametrize("path", [actionfiles.REUSABLE, CLEANUP], ids=lambda path: path.name)
+def test_what_destroys_does_so_without_a_backup_only_when_that_was_asked_for(path: pathlib.Path) -> None:
+    workflow = actionfiles.load(path)
+    asked = workflow["on"]["workflow_call"]["inputs"]["without-backup"]
+    assert (asked["type"], asked["default"]) == ("boolean", False)
+    (destroy,) = (one for one in actionfiles.steps(workflow) if "cleanup" in one.get("uses", one.get("run", "")))
+    given = {**destroy.get("with", {}), **destroy.get("env", {})}
+    assert [given[name] for name in given if name in {"without-backup", "K8S_EE_WITHOUT_BACKUP"}] == [
+        "${{ inputs.without-backup }}"
+    ]
+
+
+def test_a_pass_over_all_environments_is_not_made_where_one_was_asked_for() -> None:
+    """And the other way round: who only wants one destroyed must not have the others judged."""
+    when = {name: job["if"] for name, job in actionfiles.load(CLEANUP)["jobs"].items()}
+    assert when == {"janitor": "inputs.pr == ''", "destroy": "inputs.pr != ''"}
+
+
+def test_the_stub_that_cleans_up_hands_on_what_it_is_asked_for() -> None:
+    stub, called = actionfiles.load(STUBS / "preview-cleanup.yml"), actionfiles.load(CLEANUP)
+    given = stub["jobs"]["cleanup"]["with"]
+    assert set(given) == set(stub["on"]["workflow_dispatch"]["inputs"]) <= set(called["on"]["workflow_call"]["inputs"])
+
+
 def test_every_failure_is_reported(workflow: dict[str, Any]) -> None:
     assert set(workflow["jobs"]["report"]["needs"]) == set(workflow["jobs"]) - {"destroy", "report"}
     assert workflow["jobs"]["report"]["if"].startswith("always() && ")
@@ -100,7 +125,9 @@ def test_the_stub_has_no_queue_of_its_own() -> None:
     assert "concurrency" not in (STUBS / "preview.yml").read_text()
 
 
-def test_each_input_and_secret_of_the_workflow_is_described_and_used(workflow: dict[str, Any]) -> None:
+@pytest.mark.parametrize("path", [actionfiles.REUSABLE, CLEANUP], ids=lambda path: path.name)
+def test_each_input_and_secret_of_the_workflow_is_described_and_used(path: pathlib.Path) -> None:
+    workflow = actionfiles.load(path)
     call = workflow["on"]["workflow_call"]
     jobs = "".join(actionfiles.text_of(job) for job in workflow["jobs"].values())
     for kind in ("inputs", "secrets"):

@@ -50,11 +50,12 @@ class Consumer:
         workflow: str = ".github/workflows/preview.yml",
         event: str = "pull_request",
         answers: Mapping[str, Any] | None = None,
+        payload: Mapping[str, Any] | None = None,
         **more: Any,
     ) -> harness.Result:
         head = harness.git(self.directory, "rev-parse", "HEAD")
         return harness.run(
-            events.pull_request(action, number=7, head_sha=head, **more),
+            {**events.pull_request(action, number=7, head_sha=head, **more), **(payload or {})},
             workflow,
             event=event,
             consumer_dir=self.directory,

@@ -35,6 +35,19 @@ jobs:
           image: {conftest.IMAGE}
           kubeconfig: ${{{{ secrets.KUBECONFIG }}}}
           timeout: 90
+          without-backup: true
+"""
+
+WITHOUT_BACKUP = """
+name: Without a backup
+on: {pull_request_target: {types: [closed]}}
+jobs:
+  preview:
+    uses: k8s-ee/k8s-ee/.github/workflows/pr-environment.yml@v1
+    with:
+      without-backup: ${{ github.event.number == 7 }}
+    secrets:
+      kubeconfig: ${{ secrets.KUBECONFIG }}
 """
 
 
@@ -76,7 +89,15 @@ def test_closing_destroys_without_a_checkout(consumer: conftest.Consumer) -> Non
     result = consumer.run("closed", event="pull_request_target")
     assert result.jobs == {"destroy": "success"}, result.log
     assert consumer.calls()["cleanup"]["files"] == []
-    assert consumer.calls()["cleanup"]["env"]["K8S_EE_PROJECT"] == ""
+    env = consumer.calls()["cleanup"]["env"]
+    assert (env["K8S_EE_PROJECT"], env["K8S_EE_WITHOUT_BACKUP"]) == ("", "false")
+
+
+def test_a_repository_can_have_its_environments_destroyed_without_a_backup(consumer: conftest.Consumer) -> None:
+    consumer.write(".github/workflows/without.yml", WITHOUT_BACKUP)
+    result = consumer.run("closed", workflow=".github/workflows/without.yml", event="pull_request_target")
+    assert result.jobs == {"destroy": "success"}, result.log
+    assert consumer.calls()["cleanup"]["env"]["K8S_EE_WITHOUT_BACKUP"] == "true"
 
 
 def test_a_run_that_may_not_deploy_ends_green_after_validate(consumer: conftest.Consumer) -> None:
@@ -128,7 +149,8 @@ def test_the_root_action_is_the_whole_pipeline_in_one_step(consumer: conftest.Co
     consumer.write(".github/workflows/one.yml", ROOT_ACTION)
     result = consumer.run("opened", workflow=".github/workflows/one.yml")
     assert result.outputs["preview/preview"] == conftest.ANSWERS["run"]["outputs"], result.log
-    assert consumer.calls()["run"]["env"]["K8S_EE_TIMEOUT"] == "90"
+    env = consumer.calls()["run"]["env"]
+    assert (env["K8S_EE_TIMEOUT"], env["K8S_EE_WITHOUT_BACKUP"]) == ("90", "true")
 
 
 def test_each_output_of_the_composite_actions_arrives(consumer: conftest.Consumer) -> None:
@@ -170,6 +192,18 @@ def test_the_scheduled_clean_up_is_one_pass_with_the_key_and_the_job_s_own_token
     assert call["token"]
     assert call["env"]["K8S_EE_DRY_RUN"] == "false"
     assert counts.items() <= result.outputs["janitor/janitor"].items()
+
+
+def test_the_environments_of_one_pull_request_are_destroyed_by_hand(consumer: conftest.Consumer) -> None:
+    asked = {"inputs": {"pr": "8", "without-backup": "true"}}
+    result = consumer.run("none", workflow=CLEANUP, event="workflow_dispatch", payload=asked)
+    assert result.jobs == {"destroy": "success"}, result.log
+    (call,) = consumer.calls().values()
+    assert call["command"] == "cleanup"
+    assert "s3cret" in call["env"]["K8S_EE_KUBECONFIG"]
+    assert call["token"]
+    given = {name: call["env"][f"K8S_EE_{name}"] for name in ("PR", "WITHOUT_BACKUP", "DRY_RUN")}
+    assert given == {"PR": "8", "WITHOUT_BACKUP": "true", "DRY_RUN": "false"}
 
 
 def test_a_pass_that_could_not_know_everything_is_a_red_run(consumer: conftest.Consumer) -> None:

@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 
-from k8s_ee import environment, errors, outcome, report
+from k8s_ee import cli, environment, errors, outcome, report
 from k8s_ee.commands import cleanup, inspect
+from tests.unit.cluster import conftest
 from tests.unit.commands import sweeps
 from tests.unit.commands.sweeps import CREATED, DAY, HOUR, text
 from tests.wire import github_faults as faults
+from tests.wire import github_shapes as shapes
 
 MINUTE = HOUR / 60
 PATH = "/apis/apps/v1/namespaces/{name}/{plural}"
@@ -240,6 +242,31 @@ def test_without_a_backup_it_goes_at_once(world: sweeps.World) -> None:
     assert not world.there(name)
     with pytest.raises(errors.InputError, match="contradict"):
         clean(world, without_backup=True, backup_to="/tmp")
+
+
+@pytest.mark.parametrize(("asked", "state"), [("false", "backing-up"), ("true", "destroyed")])
+def test_closing_in_one_step_does_without_a_backup_only_when_that_was_asked_for(
+    world: sweeps.World, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, asked: str, state: str
+) -> None:
+    name = put(world)
+    described = shapes.Shapes(world.github.url)
+    pull, repository = described.pull(world.shop, world.shop.pulls[7]), described.repository(world.shop)
+    event = {"action": "closed", "pull_request": pull, "repository": repository}
+    (tmp_path / "event.json").write_text(json.dumps(event))
+    environ = {
+        "GITHUB_ACTIONS": "true",
+        "GITHUB_EVENT_NAME": "pull_request_target",
+        "GITHUB_EVENT_PATH": str(tmp_path / "event.json"),
+        "GITHUB_TOKEN": "of the job",
+        "K8S_EE_API_URL": world.github.url,
+        "K8S_EE_KUBECONFIG": conftest.KUBECONFIG.format(url=world.url),
+        "K8S_EE_PLATFORM_FILE": str(world.platform),
+        "K8S_EE_WITHOUT_BACKUP": asked,
+    }
+    for variable, value in environ.items():
+        monkeypatch.setenv(variable, value)
+    result = cli.main.main(["run"], standalone_mode=False)
+    assert (result.state, world.there(name)) == (state, state == "backing-up")
 
 
 def test_a_backup_here_and_now_comes_before_the_end_and_one_that_fails_keeps_it(world: sweeps.World) -> None:
