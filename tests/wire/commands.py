@@ -1,4 +1,7 @@
-"""Commands in containers, as the API server in miniature has them run: over a WebSocket, input before output."""
+"""Commands in containers, as the API server in miniature has them run: over a WebSocket, input before output.
+
+A dump comes first: what it is sent only says that it has arrived.
+"""
 
 from __future__ import annotations
 
@@ -47,19 +50,27 @@ def accept(key: str) -> str:
 
 def serve(source: io.BufferedIOBase, sink: io.BufferedIOBase, *, pod: str, words: tuple[str, ...], run: Run) -> Command:
     """One command, after the handshake, to its end."""
+    dumps = any("dump.sh" in word for word in words)
+    command = Command(pod, words, b"" if dumps else _input(source))
+    ended = run(command)
+    cause = {"reason": "ExitCode", "message": str(ended.code)}
+    failure = {"status": "Failure", "reason": "NonZeroExitCode", "details": {"causes": [cause]}}
+    status = json.dumps(failure if ended.code else {"status": "Success"}).encode()
+    for channel, content in ((_STDOUT, ended.stdout), (_STDERR, ended.stderr)):
+        _send(sink, bytes([channel]) + content)
+    if dumps:
+        _input(source)
+    _send(sink, bytes([_STATUS]) + status)
+    return command
+
+
+def _input(source: io.BufferedIOBase) -> bytes:
     stdin = bytearray()
     for channel, content in _frames(source):
         if (channel, content) == (_CLOSE, bytes([_STDIN])):
             break
         stdin += content
-    command = Command(pod, words, bytes(stdin))
-    ended = run(command)
-    cause = {"reason": "ExitCode", "message": str(ended.code)}
-    failure = {"status": "Failure", "reason": "NonZeroExitCode", "details": {"causes": [cause]}}
-    status = json.dumps(failure if ended.code else {"status": "Success"}).encode()
-    for channel, content in ((_STDOUT, ended.stdout), (_STDERR, ended.stderr), (_STATUS, status)):
-        _send(sink, bytes([channel]) + content)
-    return command
+    return bytes(stdin)
 
 
 def _frames(source: io.BufferedIOBase) -> Iterator[tuple[int, bytes]]:

@@ -6,11 +6,10 @@ import contextlib
 import datetime
 import functools
 import pathlib
-import tempfile
 from collections.abc import Collection, Iterator, Mapping
 
 import k8s_ee
-from k8s_ee import archive, environment, errors, outcome, plan, storage
+from k8s_ee import archive, environment, errors, outcome, plan, scratch, storage
 from k8s_ee.cluster import sleeping
 from k8s_ee.commands import contents, inspect, keeping, seeds, session
 
@@ -104,8 +103,9 @@ def write(
 ) -> archive.Manifest:
     """Nothing is at the place before all of it is."""
     near = None if isinstance(place, storage.Bucket) else place.parent
-    with _writable(str(place)), _temporary(near) as made:
-        folder = pathlib.Path(made)
+    if near and scratch.remove_left(near):
+        ctx.say(f"removed what a backup that was killed had left in {near}")
+    with _writable(str(place)), scratch.folder(near) as folder:
         with ctx.phase("dump"):
             entries = _dumped(ctx, observed.namespace, images, folder)
         manifest = _manifest(ctx, observed, entries, commit=commit)
@@ -160,11 +160,6 @@ def name(observed: environment.Observed, now: datetime.datetime) -> str:
 
 def _line(entry: archive.Entry) -> str:
     return f"{entry.engine} {entry.version}: {entry.size:,} bytes, {entry.file_size:,} compressed"
-
-
-def _temporary(near: pathlib.Path | None) -> tempfile.TemporaryDirectory[str]:
-    """Interrupted, a thread may still be writing."""
-    return tempfile.TemporaryDirectory(prefix=".k8s-ee-backup-", dir=near, ignore_cleanup_errors=True)
 
 
 @contextlib.contextmanager

@@ -1,18 +1,24 @@
-"""What backup and restore refuse before anything is touched."""
+"""What backup and restore refuse before anything is touched, and what they leave behind."""
 
 from __future__ import annotations
 
 import datetime
 import json
 import pathlib
+import signal
+import subprocess
+import threading
 
 import pytest
 
 from k8s_ee import archive, errors
 from k8s_ee.commands import backup, restore, session
 from k8s_ee.plan import seeding
+from tests.unit.cluster import conftest
 from tests.unit.commands.test_lifecycle import CREATED, World
 from tests.unit.commands.test_lifecycle import world as world  # noqa: PLC0414 - the fixture
+from tests.unit.test_main import PROGRAM
+from tests.wire import commands
 
 SETS = "/apis/apps/v1/namespaces/shop-pr-7/statefulsets"
 CLAIMS = "/api/v1/namespaces/shop-pr-7/persistentvolumeclaims"
@@ -125,3 +131,38 @@ def test_what_the_next_deploy_would_empty_is_neither_saved_nor_loaded_into(
     with pytest.raises(errors.Refused, match="the seed of redis was not loaded to its end"):
         backup.backup(asked(world), engines=(), to=str(tmp_path))
     assert world.kube.commands == []
+
+
+def dumping(command: commands.Command) -> commands.Ended:
+    """A database whose scripts do what they are to."""
+    dumps = "dump.sh" in command.words[2]
+    return commands.Ended(stdout=b"data" + command.words[4].encode() if dumps else b"8.1")
+
+
+def test_what_a_killed_backup_left_goes_with_the_next_one_and_not_before(world: World, tmp_path: pathlib.Path) -> None:
+    deploy(world, "redis")
+    begun, over = threading.Event(), threading.Event()
+
+    def hanging(command: commands.Command) -> commands.Ended:
+        if "dump.sh" in command.words[2]:
+            begun.set()
+            over.wait(20)
+        return dumping(command)
+
+    def names() -> set[str]:
+        return {one.name for one in tmp_path.iterdir()}
+
+    world.kube.run = hanging
+    before = names()
+    config = conftest.KUBECONFIG.format(url=world.url)
+    facts = ("--pr", "7", "--repository-id", "42", "--kubeconfig", config, "--to", str(tmp_path / "never.tar"))
+    with subprocess.Popen([PROGRAM, "backup", *facts], stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+        assert begun.wait(20)
+        world.kube.run = dumping
+        backup.backup(asked(world), engines=(), to=str(tmp_path / "beside.tar"))
+        (left,) = names() - before - {"beside.tar"}
+        process.send_signal(signal.SIGKILL)
+    over.set()
+    assert left in names(), "it was at work, and who is killed clears nothing away"
+    backup.backup(asked(world), engines=(), to=str(tmp_path / "next.tar"))
+    assert names() - before == {"beside.tar", "next.tar"}
