@@ -81,8 +81,10 @@ class Dump:
         self._gzip.write(chunk)
 
     def close(self) -> None:
-        self._gzip.close()
-        self._file.close()
+        try:
+            self._gzip.close()
+        finally:
+            self._file.close()
 
     def entry(self, *, version: str, image: str) -> Entry:
         """Of what has come until it was closed."""
@@ -160,10 +162,16 @@ def verify(path: pathlib.Path, *, name: str) -> Manifest:
 
 
 @contextlib.contextmanager
-def reading(path: pathlib.Path, entry: Entry) -> Iterator[BinaryIO]:
-    """The plain dump of a database, of `entry.size` bytes, from an archive that was verified."""
-    with tarfile.open(path, mode="r:") as tar, gzip.GzipFile(fileobj=_member(tar, entry.file)) as plain:
-        yield plain  # type: ignore[misc]
+def reading(path: pathlib.Path, entry: Entry, *, name: str) -> Iterator[BinaryIO]:
+    """The plain dump of a database, of `entry.size` bytes, from an archive that was verified.
+
+    Raises InputError when it is not what it was then.
+    """
+    try:
+        with tarfile.open(path, mode="r:") as tar, gzip.GzipFile(fileobj=_member(tar, entry.file)) as plain:
+            yield plain  # type: ignore[misc]
+    except (OSError, *_BROKEN) as error:
+        raise errors.InputError(f"{name} can't be read any more: {getattr(error, 'strerror', None) or error}") from None
 
 
 def _add(tar: tarfile.TarFile, name: str, source: BinaryIO, size: int) -> None:

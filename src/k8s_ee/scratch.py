@@ -1,4 +1,4 @@
-"""A folder beside what is being written, gone with its process; of one that was killed, the next writer removes it."""
+"""Temporary files. Where there is no room for them, that is said; what a killed process left, the next one removes."""
 
 from __future__ import annotations
 
@@ -10,9 +10,35 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Iterator
+from typing import BinaryIO
+
+from k8s_ee import errors
 
 _PREFIX = ".k8s-ee-backup-"
 _LOCK = "lock"
+
+
+@contextlib.contextmanager
+def kept(what: str) -> Iterator[None]:
+    """For what is written where temporary files are. Raises InputError for an OSError."""
+    try:
+        yield
+    except OSError as error:
+        here = tempfile.tempdir or "a temporary file"
+        message = f"{what} can't be kept in {here}: {error.strerror or error}"
+        raise errors.InputError(message, hint="make room there, or set TMPDIR") from None
+
+
+@contextlib.contextmanager
+def file(what: str) -> Iterator[BinaryIO]:
+    """Without a name. Raises InputError where there can be none; `kept` is for what is written to it."""
+    with kept(what):
+        made = tempfile.TemporaryFile()  # noqa: SIM115
+    try:
+        yield made
+    finally:
+        with contextlib.suppress(OSError):  # What found no room is still in its buffer, and finds none now.
+            made.close()
 
 
 @contextlib.contextmanager

@@ -73,7 +73,7 @@ def test_what_was_put_in_comes_out(path: pathlib.Path) -> None:
     manifest = archive.verify(path, name="backup.tar")
     assert (manifest.repository_id, manifest.commit) == (42, "a" * 40)
     for entry in manifest.entries:
-        with archive.reading(path, entry) as plain:
+        with archive.reading(path, entry, name="backup.tar") as plain:
             assert plain.read() == CONTENT[entry.engine]
         assert entry.size == len(CONTENT[entry.engine])
     assert manifest.entry("mariadb") is None

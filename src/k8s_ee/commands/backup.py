@@ -105,7 +105,8 @@ def write(
     near = None if isinstance(place, storage.Bucket) else place.parent
     if near and scratch.remove_left(near):
         ctx.say(f"removed what a backup that was killed had left in {near}")
-    with _writable(str(place)), scratch.folder(near) as folder:
+    room = _writable(str(place)) if near else scratch.kept(str(place))
+    with room, scratch.folder(near) as folder:
         with ctx.phase("dump"):
             entries = _dumped(ctx, observed.namespace, images, folder)
         manifest = _manifest(ctx, observed, entries, commit=commit)
@@ -167,4 +168,5 @@ def _writable(name: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise errors.InputError(f"{name} can't be written: {error.strerror or error}") from None
+        message = f"{name} can't be written: {error.strerror or error}"
+        raise errors.InputError(message, hint="is there room, and may it be written? else give another place") from None

@@ -10,12 +10,11 @@ import contextlib
 import gzip
 import hashlib
 import pathlib
-import tempfile
 import zlib
 from collections.abc import Iterator, Mapping
 from typing import BinaryIO
 
-from k8s_ee import downloads, errors, plan
+from k8s_ee import downloads, errors, plan, scratch
 from k8s_ee.commands import contents, session
 from k8s_ee.config import model, problems, rules
 from k8s_ee.plan import seeding
@@ -90,7 +89,7 @@ def opened(ctx: session.Session, wanted: model.Database, checkout: pathlib.Path)
         file.seek(0)
         if file.read(2) == _GZIP:
             file.seek(0)
-            file = _unpacked(ctx.config, wanted, file, stack.enter_context(tempfile.TemporaryFile()))
+            file = _unpacked(ctx.config, wanted, file, stack.enter_context(scratch.file(_key(wanted))))
         _check_format(ctx.config, wanted, file)
         file.seek(0)
         yield file
@@ -104,7 +103,7 @@ def _packed(ctx: session.Session, wanted: model.Database, checkout: pathlib.Path
         with locate(ctx.config, wanted, checkout).open("rb") as file:
             yield file
         return
-    with tempfile.TemporaryFile() as temporary:
+    with scratch.file(_key(wanted)) as temporary:
         keep = _Bounded(ctx.config, wanted, temporary)
         if seed.url:
             _download(ctx, wanted, seed, keep)
@@ -123,13 +122,13 @@ class _Bounded:
     def __call__(self, chunk: bytes) -> None:
         self._size += len(chunk)
         _check_size(self._config, self._wanted, self._size)
-        try:
+        with scratch.kept(_key(self._wanted)):
             self._file.write(chunk)
             self._file.flush()
-        except OSError as error:
-            key, here = f"databases.{self._wanted.engine}.seed", tempfile.gettempdir()
-            message = f"`{key}` can't be kept in {here}: {error.strerror or error}"
-            raise errors.InputError(message, hint="make room there, or set TMPDIR") from None
+
+
+def _key(wanted: model.Database) -> str:
+    return f"`databases.{wanted.engine}.seed`"
 
 
 def _check_size(config: model.Config, wanted: model.Database, size: int) -> None:

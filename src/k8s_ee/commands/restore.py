@@ -6,11 +6,9 @@ import contextlib
 import functools
 import pathlib
 import re
-import tempfile
 from collections.abc import Collection, Iterator, Mapping
-from typing import BinaryIO, cast
 
-from k8s_ee import archive, environment, errors, outcome, plan, storage
+from k8s_ee import archive, environment, errors, outcome, plan, scratch, storage
 from k8s_ee.cluster import kinds, messages
 from k8s_ee.commands import backup, contents, inspect, seeds, session
 
@@ -37,7 +35,7 @@ def restore(
             return ctx.result("restore", "planned", outputs=ctx.outputs)
         inspect.hide_credentials(ctx, observed.namespace)
         _may_be_loaded(ctx, observed.namespace, entries, replace=replace)
-        _load(ctx, observed.namespace, path, entries, replace=replace)
+        _load(ctx, observed.namespace, path, entries, source=source, replace=replace)
     with ctx.phase("restart"):
         _restart(ctx, observed.namespace)
     return ctx.result("restore", "restored", outputs=ctx.outputs)
@@ -49,11 +47,12 @@ def _fetched(ctx: session.Session, source: str) -> Iterator[pathlib.Path]:
     if isinstance(place, pathlib.Path):
         yield place
         return
-    with tempfile.NamedTemporaryFile(prefix="k8s-ee-restore-") as file:
-        with ctx.phase("fetch"):
-            storage.Storage(ctx.settings.s3, deadline=ctx.deadline).get(place, cast(BinaryIO, file))
-            file.flush()
-        yield pathlib.Path(file.name)
+    with contextlib.ExitStack() as stack:
+        with scratch.kept(source), ctx.phase("fetch"):
+            path = stack.enter_context(scratch.folder(None)) / "archive"
+            with path.open("xb") as file:
+                storage.Storage(ctx.settings.s3, deadline=ctx.deadline).get(place, file)
+        yield path
 
 
 def _wanted(manifest: archive.Manifest, engines: Collection[str], *, source: str) -> dict[str, archive.Entry]:
@@ -113,22 +112,26 @@ def _load(
     path: pathlib.Path,
     entries: Mapping[str, archive.Entry],
     *,
+    source: str,
     replace: bool,
 ) -> None:
-    work = [functools.partial(_load_one, ctx, namespace, path, one, replace=replace) for one in entries.values()]
+    load = functools.partial(_load_one, ctx, namespace, path, source=source, replace=replace)
+    work = [functools.partial(load, one) for one in entries.values()]
     try:
         with ctx.phase("load"):
             contents.side_by_side(ctx, work)
-    except (errors.NotReady, errors.Unavailable, errors.Interrupted) as error:
+    except (errors.InputError, errors.NotReady, errors.Unavailable, errors.Interrupted) as error:
         unsure = ", ".join(one for one in entries if _done(one) not in ctx.notes)
         advice = f"what is in {unsure} now is not known; the archive is untouched: run it again with --replace"
         backup.advise(error, advice)
         raise
 
 
-def _load_one(ctx: session.Session, namespace: str, path: pathlib.Path, entry: archive.Entry, *, replace: bool) -> None:
+def _load_one(
+    ctx: session.Session, namespace: str, path: pathlib.Path, entry: archive.Entry, *, source: str, replace: bool
+) -> None:
     engine = plan.ENGINES[entry.engine]
-    with archive.reading(path, entry) as plain:
+    with archive.reading(path, entry, name=source) as plain:
         dump = contents.chunks(plain)
         if not contents.pour(ctx, namespace, engine, dump, size=entry.size, replace=replace):
             raise errors.NotReady(f"somebody wrote to {entry.engine} meanwhile: it was not restored")
