@@ -212,6 +212,51 @@ def test_nothing_is_loaded_over_objects_nor_from_half_a_dump(server: servers.Ser
         assert names(server) == ["a"]
 
 
+def test_a_folder_that_is_an_object_is_one_and_an_empty_bucket_with_settings_is_none(server: servers.Server) -> None:
+    """S3 knows no folders: an object whose name ends with a slash is how consoles and many apps keep one."""
+    with server.running():
+        put(server, "other")
+        data = dump(server)
+        assert server.script("wipe.sh").returncode == 0
+        enabled = minio.versioningconfig.VersioningConfig(minio.commonconfig.ENABLED)
+        client(server).set_bucket_versioning(bucket_name="app", config=enabled)
+        assert load(server, b"", "check") == 0
+        client(server).put_object(bucket_name="app", object_name="folder/", data=io.BytesIO(), length=0)
+        assert load(server, data) == load(server, b"", "check") == 3
+        assert names(server) == ["folder/"]
+        data = dump(server)
+        assert server.script("wipe.sh").returncode == 0
+        assert load(server, data) == 0
+        assert names(server) == ["folder/"]
+
+
+def test_versions_of_objects_are_loaded_and_no_bucket_that_was_none(server: servers.Server) -> None:
+    with servers.made("minio") as other, server.running(), other.running():
+        enabled = minio.versioningconfig.VersioningConfig(minio.commonconfig.ENABLED)
+        for bucket in ("app", "empty"):
+            if bucket != "app":
+                client(server).make_bucket(bucket_name=bucket)
+            client(server).set_bucket_versioning(bucket_name=bucket, config=enabled)
+        for content in (b"one", b"two"):
+            put(server, "x", content)
+        assert load(other, dump(server)) == 0
+        assert [one.name for one in client(other).list_buckets()] == ["app", "empty"]
+        found = client(other).list_objects(bucket_name="app", include_version=True)
+        assert len(list(found)) == 2
+
+
+def test_loading_that_was_cut_off_before_the_objects_can_begin_again(server: servers.Server) -> None:
+    with server.running():
+        client(server).put_object(bucket_name="app", object_name="folder/", data=io.BytesIO(), length=0)
+        put(server, "a/b")
+        data, kept = dump(server), server.folder / "kept"
+        (server.volume / "meta" / "app").rename(kept)
+        assert server.script("wipe.sh").returncode == 0
+        kept.rename(server.volume / "meta" / "app")
+        assert load(server, data) == 0
+        assert names(server) == ["a/b", "folder/"]
+
+
 def test_a_bucket_that_can_not_be_read_is_neither_dumped_as_if_it_were_not_there_nor_loaded_over(
     server: servers.Server,
 ) -> None:

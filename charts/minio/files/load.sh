@@ -3,7 +3,9 @@
 # check` only says that.
 set -eu
 cd "${VOLUME:?}"
-present=$(find data ! -path '*/.sgwtmp*' -type f -print -quit)
+# A folder is an object where it has what belongs to one: its name ends with a slash then.
+present=$(cd data && find . -mindepth 2 ! -path '*/.sgwtmp*' \
+    \( -type f -o -type d -exec test -e '../meta/{}/meta/etag' \; \) -print -quit)
 [ -z "$present" ] || { echo "k8s-ee: there are objects" >&2; exit 3; }
 [ "${1:-}" != check ] || exit 0
 rm -rf load
@@ -20,7 +22,8 @@ for folder in meta versions data; do
         mv "$bucket" "$folder/"
     done
 done
-# A dump has files, and so no bucket that is empty.
+# A dump has files, and so no bucket that is empty: only its settings. What belongs to older versions lies beside them, by
+# the path of the volume.
 for bucket in meta/*; do
-    [ ! -d "$bucket" ] || mkdir -p "data/${bucket##*/}"
+    [ ! -d "$bucket/meta" ] || mkdir -p "data/${bucket##*/}"
 done
