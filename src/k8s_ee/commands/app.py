@@ -77,12 +77,26 @@ def first_step(release: tuple[Manifest, ...]) -> list[Manifest]:
 
 def migrate(ctx: session.Session, release: tuple[Manifest, ...]) -> None:
     """Runs the migration Job of this commit to its end; the version that serves is not touched until it succeeded."""
-    jobs = _jobs(release)
-    if jobs:
+    if _jobs(release):
         with ctx.phase("migration"):
-            _forget_failed(ctx, jobs)
-            apply(ctx, first_step(release))
-            _wait(ctx, [("Job", one["metadata"]["name"]) for one in jobs])
+            while not _migrated(ctx, release):
+                ctx.say("a password was changed meanwhile: the migration begins anew")
+
+
+def _migrated(ctx: session.Session, release: tuple[Manifest, ...]) -> bool:
+    """False when it failed, and had a password that does not hold any more."""
+    given = logins.settled(ctx)
+    wanted = plan.logins.reading(release, given)
+    jobs = _jobs(wanted)
+    _forget_failed(ctx, jobs)
+    apply(ctx, first_step(wanted))
+    try:
+        _wait(ctx, [("Job", one["metadata"]["name"]) for one in jobs])
+    except errors.NotReady:
+        if logins.names(ctx, given) == given or time.monotonic() >= ctx.deadline:
+            raise
+        return False
+    return True
 
 
 def _forget_failed(ctx: session.Session, jobs: list[Manifest]) -> None:
@@ -101,8 +115,9 @@ def roll_out(ctx: session.Session, release: tuple[Manifest, ...]) -> None:
     """Everything but the Ingress, until only this commit serves; then the Ingress; then what is not needed any more."""
     namespace, target = ctx.target().namespace, ctx.target()
     with ctx.phase("rollout"):
+        given = logins.settled(ctx)
         try:
-            apply(ctx, [one for one in release if one["kind"] not in {"Job", "Ingress"}])
+            _apply_app(ctx, [one for one in release if one["kind"] not in {"Job", "Ingress"}], given)
             _wait(ctx, [("Deployment", plan.APP)])
             waiting.served(ctx.cluster, namespace, plan.APP, target.head_sha, deadline=ctx.deadline)
         except errors.NotReady:
@@ -194,14 +209,13 @@ def _put_back(ctx: session.Session) -> None:
     template = _template_of(ctx.cluster.list("ReplicaSet", namespace), good)
     if observed is None or not good or current is None or template is None:
         return
-    passwords = {name: logins.named(plan.ENGINES[name], login) for name, login in logins.read(ctx, namespace).items()}
     deployment = {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
         "metadata": {"name": plan.APP, "labels": current["metadata"].get("labels", {})},
-        "spec": {**current["spec"], "template": plan.logins.reading(template, passwords)},
+        "spec": {**current["spec"], "template": template},
     }
-    apply(ctx, [deployment])
+    _apply_app(ctx, [deployment], logins.names(ctx))
     now = "still serves"
     if sleeping.is_stopped(observed):
         sleeping.wake_databases(ctx.cluster, observed)  # also those that only this commit uses
@@ -231,6 +245,12 @@ def _jobs(release: tuple[Manifest, ...]) -> list[Manifest]:
 
 def apply(ctx: session.Session, manifests: list[Manifest]) -> None:
     ctx.cluster.apply(tuple(manifests), manager=plan.APP_MANAGER, namespace=ctx.target().namespace)
+
+
+def _apply_app(ctx: session.Session, manifests: list[Manifest], given: Mapping[str, str]) -> None:
+    """With the passwords that hold by now, which may not be those that it was rendered with."""
+    apply(ctx, plan.logins.reading(manifests, given))
+    logins.follow(ctx, given)
 
 
 def _wait(ctx: session.Session, workloads: list[tuple[str, str]]) -> None:

@@ -114,10 +114,17 @@ def begin(ctx: session.Session, engine: plan.Engine, login: Manifest) -> Manifes
 def finish(ctx: session.Session, engine: plan.Engine, login: Manifest) -> Manifest:
     """The login once the server has the password that was begun with. Raises NotReady with what the engine said."""
     following, password = plan.logins.following(engine, login), plan.logins.pending(login)
+    namespace = login["metadata"]["namespace"]
     give(ctx, engine, following)
-    show(ctx, engine, login)
-    contents.change_password(ctx, login["metadata"]["namespace"], engine, password)
-    written = _write(ctx, login, plan.logins.ending(following)) or current(ctx, login["metadata"]["namespace"], engine)
+    try:
+        show(ctx, engine, login)
+        contents.change_password(ctx, namespace, engine, password)
+    except errors.NotReady:
+        found = current(ctx, namespace, engine)
+        if plan.logins.pending(found) == password:
+            raise
+        return found  # Somebody else, a deploy perhaps, has ended it.
+    written = _write(ctx, login, plan.logins.ending(following)) or current(ctx, namespace, engine)
     if plan.logins.pending(written) == password:
         raise _contended(engine)
     ctx.say(f"{engine.name} has its next password")
@@ -126,7 +133,7 @@ def finish(ctx: session.Session, engine: plan.Engine, login: Manifest) -> Manife
 
 def show(ctx: session.Session, engine: plan.Engine, login: Manifest) -> None:
     """Until the files in the server's pod are this login. Raises NotReady."""
-    metadata = login["metadata"]
+    metadata, wanted = login["metadata"], plan.logins.pending(login)
     for attempt in range(_SHOWN):
         # A node looks after the files of a pod that is changed at once, and of any other about once a minute. It may
         # hear of the pod before it hears of the Secret: then it has to be told again.
@@ -138,13 +145,36 @@ def show(ctx: session.Session, engine: plan.Engine, login: Manifest) -> None:
             body={"metadata": {"annotations": told}},
             content_type=messages.MERGE_PATCH,
         )
-        if contents.has_next(ctx, metadata["namespace"], engine, plan.logins.pending(login)):
+        if contents.has_next(ctx, metadata["namespace"], engine, wanted):
             return
+        if plan.logins.pending(current(ctx, metadata["namespace"], engine)) != wanted:
+            break
     raise errors.NotReady(f"the files of pod {engine.pod} don't follow Secret {engine.login}", hint=_AGAIN)
 
 
-def roll(ctx: session.Session, namespace: str, names: Mapping[str, str]) -> bool:
-    """Gives the app these Secrets (by engine) instead of those of other numbers; False when there is no app."""
+def settled(ctx: session.Session) -> dict[str, str]:
+    """The Secrets, by engine, that the config's app is to read now. Ends what was begun. Raises NotReady."""
+    found = of_config(ctx)
+    for name, login in found.items():
+        resume(ctx, plan.ENGINES[name], login)
+    return {name: named(plan.ENGINES[name], login) for name, login in found.items()}
+
+
+def names(ctx: session.Session, engines: Iterable[str] = tuple(plan.ENGINES)) -> dict[str, str]:
+    """The same of these that have a login, and nothing is ended."""
+    found = read(ctx, ctx.target().namespace, engines)
+    return {name: named(plan.ENGINES[name], login) for name, login in found.items()}
+
+
+def follow(ctx: session.Session, given: Mapping[str, str]) -> None:
+    """Once the app was `given` these: who changed a password meanwhile has handed it to what was there before."""
+    while (now := names(ctx, given)) != given:
+        roll(ctx, ctx.target().namespace, now)
+        given = now
+
+
+def roll(ctx: session.Session, namespace: str, names: Mapping[str, str]) -> Manifest | None:
+    """Gives the app these Secrets (by engine) instead of those of other numbers. Its pod template, None = no app."""
     for attempt in range(_ROLLS):
         if (
             attempt
@@ -152,10 +182,10 @@ def roll(ctx: session.Session, namespace: str, names: Mapping[str, str]) -> bool
             ctx.interrupted.wait(_PAUSE_SECONDS)
         found = ctx.cluster.get("Deployment", plan.APP, namespace)
         if found is None:
-            return False
-        template = plan.logins.reading(found["spec"]["template"], names)
+            return None
+        template: Manifest = plan.logins.reading(found["spec"]["template"], names)
         if template == found["spec"]["template"] or _replace(ctx, found, template):
-            return True
+            return template
     raise errors.ClusterUnavailable(f"Deployment {plan.APP} keeps being changed by somebody else", hint=_AGAIN)
 
 

@@ -82,13 +82,20 @@ def _change(ctx: session.Session, namespace: str, engine: plan.Engine) -> Manife
 
 
 def _hand_over(ctx: session.Session, observed: environment.Observed, names: dict[str, str]) -> None:
-    """To the app, until nothing serves any more that has the old ones."""
+    """To the app, until nothing serves any more that has the old ones: a deploy may give it those again meanwhile."""
     ctx.notes.append(f"{observed.namespace}: changed the password of {', '.join(names)}")
-    if not logins.roll(ctx, observed.namespace, names):
-        return
-    ctx.await_ready(observed.namespace, [("Deployment", plan.APP)])
-    if observed.head_sha:
-        waiting.served(ctx.cluster, observed.namespace, plan.APP, observed.head_sha, deadline=ctx.deadline)
+    given, template = None, logins.roll(ctx, observed.namespace, names)
+    while template != given:
+        given = template
+        _await_app(ctx, observed.namespace, given)
+        template = logins.roll(ctx, observed.namespace, names)
+
+
+def _await_app(ctx: session.Session, namespace: str, template: Manifest | None) -> None:
+    ctx.await_ready(namespace, [("Deployment", plan.APP)])
+    commit = ((template or {}).get("metadata", {}).get("annotations") or {}).get(environment.HEAD_SHA)
+    if commit:
+        waiting.served(ctx.cluster, namespace, plan.APP, commit, deadline=ctx.deadline)
 
 
 def _end(ctx: session.Session, engine: plan.Engine, login: Manifest) -> None:
