@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from k8s_ee import cli, environment, errors, outcome, report
-from k8s_ee.commands import cleanup, inspect
+from k8s_ee.commands import cleanup, inspect, resting
 from tests.unit.cluster import conftest
 from tests.unit.commands import sweeps
 from tests.unit.commands.sweeps import CREATED, DAY, HOUR, text
@@ -122,6 +122,17 @@ def test_three_attempts_fail_then_it_is_held_told_of_once_and_stays(world: sweep
     assert world.there(name)
     assert done(world.sweep(after=31 * DAY)) == "deleted", "its highest age"
     assert "There is no backup of its databases" in world.comments[0]
+
+
+def test_of_one_that_is_held_the_databases_go_on_until_somebody_puts_it_to_sleep(world: sweeps.World) -> None:
+    """The rule of idleness comes after what holds it."""
+    name = put(world, databases=True, backup_wanted_at=text(CREATED))
+    assert done(world.sweep(after=2 * DAY)) == "backup failed"
+    assert replicas(world, name, "statefulsets", "postgresql") == 1
+    facts: dict[str, Any] = {"number": 7, "repository": "acme/shop", "repository_id": 42}
+    resting.sleep(world.session(after=2 * DAY, timeout=2, **facts))
+    assert replicas(world, name, "statefulsets", "postgresql") == 0
+    assert done(world.sweep(after=2 * DAY)) == "backup failed", "it is held all the same"
 
 
 def test_a_comment_that_can_not_be_written_is_tried_again(world: sweeps.World) -> None:
