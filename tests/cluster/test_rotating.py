@@ -201,6 +201,21 @@ def assert_app_works(preview: cli.Preview) -> None:
         assert status == 200, (engine, said)
 
 
+@pytest.mark.parametrize("rounds", [2, pytest.param(20, marks=[pytest.mark.long, pytest.mark.timeout(3600)])])
+def test_changed_while_a_deploy_is_under_way_both_end_and_the_app_works(shop: cli.Preview, rounds: int) -> None:
+    chance = random.Random(5)  # noqa: S311 - the same moments every time
+    for number in range(rounds):
+        deploying = shop.start("up", image=shop.installed.sandbox.images["base"])
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            deploying.process.wait(chance.uniform(0.5, 4))
+        changed, deployed = shop.run("rotate-credentials", timeout=300), deploying.end(timeout=300)
+        assert (changed.code, deployed.code) == (0, 0), (number, changed.said, deployed.said)
+        assert_app_works(shop)
+        names = shop.kubectl("get", "deployment", "app", "-o", "json")
+        assert [one for one in given(shop) if one not in names] == []
+    assert_works(shop)
+
+
 @pytest.mark.parametrize("rounds", [2, pytest.param(40, marks=[pytest.mark.long, pytest.mark.timeout(3600)])])
 def test_killed_at_any_moment_the_next_command_ends_it(shop: cli.Preview, rounds: int) -> None:
     chance = random.Random(3)  # noqa: S311 - the same moments every time
