@@ -13,7 +13,7 @@ import pytest
 
 from k8s_ee_sandbox import platform
 from tests import conftest, processes, world
-from tests.cluster import cli, stores
+from tests.cluster import cli, crowd, stores
 from tests.cluster.stores import databases as databases  # noqa: PLC0414 - the fixture
 from tests.cluster.stores import image as image  # noqa: PLC0414 - the fixture
 from tests.cluster.stores import ready as ready  # noqa: PLC0414 - the fixture
@@ -34,7 +34,8 @@ def test_the_example_writes_and_reads_through_each_also_after_it_was_away(previe
     preview.kubectl("delete", *(f"pod/{engine}-0" for engine in BOARDS), "--wait")
     for engine in BOARDS:
         preview.kubectl("rollout", "status", f"statefulset/{engine}", "--timeout=120s")
-        assert preview.ask(f"/{engine}") == pinned[engine]
+    # A node learns the new address of a Service up to a second later.
+    crowd.until(lambda: {engine: preview.ask(f"/{engine}") for engine in BOARDS} == pinned, seconds=10)
     left = preview.kubectl("get", "pods", "-l", "app.kubernetes.io/name=app", "-o", "jsonpath={.items[*].metadata.uid}")
     assert left == app
 
@@ -171,6 +172,20 @@ def test_of_databases_that_do_not_all_start_each_says_whether_it_answers(preview
     assert done.code == 4, done.said
     assert json.loads(done.outcome["outputs"]["ready"]) == {"redis": True, "mariadb": False}
     assert "the bootstrap SQL failed" in done.said
+
+
+def test_one_that_hangs_before_its_first_answer_is_begun_anew_and_one_that_answered_is_not(
+    preview: cli.Preview, image: str
+) -> None:
+    hangs = {"bootstrap": "SELECT pg_sleep(600);", "storage": "256Mi", "startupSeconds": 10}
+    quick = {"storage": "256Mi", "startupSeconds": 10}
+    preview.configure({**cli.small(), "databases": {"postgresql": hangs, "redis": quick}})
+    failed = preview.run("up", image=image)
+    assert failed.code == 4, failed.said
+    assert "postgresql did not answer its health check within its startup window" in failed.said
+    again = "--for=jsonpath={.status.containerStatuses[0].restartCount}=1"
+    preview.kubectl("wait", "pod/postgresql-0", again, "--timeout=60s")
+    preview.kubectl("wait", "pod/redis-0", "--for=jsonpath={.status.containerStatuses[0].restartCount}=0")
 
 
 def test_drained_from_its_node_every_database_comes_back_with_its_rows(

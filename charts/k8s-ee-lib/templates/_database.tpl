@@ -88,7 +88,7 @@ spec:
         - name: {{ $name }}
           image: {{ $values.image }}
           imagePullPolicy: IfNotPresent
-          command: [sh, /etc/k8s-ee/scripts/start.sh]
+          command: [sh, -c, rm -f /tmp/k8s-ee-answered; exec sh /etc/k8s-ee/scripts/start.sh]
           env:
             - {name: SCRIPTS, value: /etc/k8s-ee/scripts}
             - {name: CREDENTIALS, value: /etc/k8s-ee/credentials}
@@ -108,19 +108,28 @@ spec:
               exec:
                 command: [sh, -c, {{ . | quote }}]
           {{- end }}
-          # Each try lasts four seconds, and ends as soon as there is an answer.
-          startupProbe:
-            exec:
-              command: [sh, /etc/k8s-ee/scripts/ready.sh, "4"]
-            periodSeconds: 1
-            timeoutSeconds: 5
-            failureThreshold: {{ div (add $values.startupSeconds 3) 4 }}
+          # Asked the moment the container is seen to run, and lasts until there is an answer: a startup probe would be asked up to
+          # a second later. The kubelet may look before it has noted that, so it has to come back soon. Once there was an answer
+          # it takes its time: a command in a container costs more than what it asks.
           readinessProbe:
             exec:
-              command: [sh, /etc/k8s-ee/scripts/ready.sh]
-            periodSeconds: 5
-            timeoutSeconds: 5
-            failureThreshold: 3
+              command:
+                - sh
+                - -c
+                - '[ ! -e "$0" ] || sleep 8; sh /etc/k8s-ee/scripts/ready.sh 9 && : >"$0"'
+                - /tmp/k8s-ee-answered
+            periodSeconds: 1
+            timeoutSeconds: 20
+            failureThreshold: 2
+          # One that has not answered by then is begun anew, as if its node had failed. It is never ended for anything that
+          # happens after its first answer.
+          livenessProbe:
+            exec:
+              command: [test, -e, /tmp/k8s-ee-answered]
+            initialDelaySeconds: {{ $values.startupSeconds }}
+            periodSeconds: 30
+            failureThreshold: 1
+            terminationGracePeriodSeconds: 1
           resources:
             {{- toYaml $values.resources | nindent 12 }}
           securityContext:

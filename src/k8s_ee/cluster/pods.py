@@ -58,6 +58,7 @@ _DENIED = re.compile(
 _ROOT = re.compile(r"runAsNonRoot|run as root|non-numeric user", re.IGNORECASE)
 _ARCHITECTURE = re.compile(r"exec format error", re.IGNORECASE)
 _REFUSED = re.compile(r"dial tcp \S+:(\d+): connect: connection refused")
+_OVER = re.compile(r"failed (startup|liveness) probe")
 _STATUS = re.compile(r"HTTP probe failed with statuscode: (\d{3})")
 _LISTENING = re.compile(
     r"(?:listen|started|running|serving|bound|ready)\w*\b[^\n]{0,60}?"
@@ -183,7 +184,7 @@ def crash(pod: Manifest, status: Manifest, ended: Manifest) -> Finding:
 def _probe(name: str, events: Sequence[Manifest], *, running: bool) -> list[Finding]:
     """A refused or failing probe is normal while an app starts; it is final when the startup window has passed."""
     texts = [objects.text(event) for event in events if event.get("reason") in ("Unhealthy", "Killing")]
-    over = any("failed startup probe" in text for text in texts)
+    over = any(_OVER.search(text) for text in texts)
     base = Finding(cause="", patience=0 if over else NEVER, container=name, restarted=not running)
     for text in reversed(texts):
         refused, status = _REFUSED.search(text), _STATUS.search(text)

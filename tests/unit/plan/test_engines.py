@@ -107,15 +107,30 @@ def test_bootstrap_sql_arrives_as_it_was_written() -> None:
     assert facts.only(facts.rendered(config), "ConfigMap", "postgresql-")["data"]["bootstrap.sql"] == sql
 
 
-def test_ready_is_an_authenticated_query_over_the_network_with_time_to_start() -> None:
+def test_ready_is_asked_at_once_and_waits_for_the_answer() -> None:
     (container,) = facts.pods(facts.rendered(facts.FULL))["StatefulSet"]["spec"]["containers"]
-    startup = container["startupProbe"]
-    assert startup["periodSeconds"] == 1
-    command, seconds = startup["exec"]["command"][:-1], int(startup["exec"]["command"][-1])
-    assert command == container["readinessProbe"]["exec"]["command"]
-    assert seconds < startup["timeoutSeconds"]
-    assert 150 <= startup["failureThreshold"] * seconds < 150 + seconds
-    assert "livenessProbe" not in container
+    asked = container["readinessProbe"]
+    *_, script, _answered = asked["exec"]["command"]
+    assert "sh /etc/k8s-ee/scripts/ready.sh 9 && " in script
+    assert asked["periodSeconds"] == 1
+    assert asked["timeoutSeconds"] > 8 + 9, "what it waits before it asks again, and for the answer"
+    assert "startupProbe" not in container, "everybody would wait for it a second longer"
+    assert "initialDelaySeconds" not in asked
+
+
+def test_a_database_is_begun_anew_only_when_it_never_answered_within_its_window() -> None:
+    (container,) = facts.pods(facts.rendered(facts.FULL))["StatefulSet"]["spec"]["containers"]
+    over = container["livenessProbe"]
+    assert over["initialDelaySeconds"] == 150
+    (test, exists, answered) = over["exec"]["command"]
+    assert (test, exists) == ("test", "-e")
+    *_, script, noted = container["readinessProbe"]["exec"]["command"]
+    assert (noted, script.endswith(' && : >"$0"')) == (answered, True)
+    assert container["command"][-1].startswith(f"rm -f {answered}; "), "of this start, not of one before"
+
+
+def test_readiness_goes_over_the_network() -> None:
+    (container,) = facts.pods(facts.rendered(facts.FULL))["StatefulSet"]["spec"]["containers"]
     ready = facts.only(facts.rendered(facts.FULL), "ConfigMap", "postgresql-")["data"]["ready.sh"]
     assert 'PGHOST="${HOST:-' in ready
     assert {"name": "HOST", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}} in container["env"]
