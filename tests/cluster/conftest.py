@@ -24,6 +24,7 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
         for name in ("kubelet", "containerd"):
             lines = (running.logs / f"{name}.log").read_text(errors="replace").splitlines()
             told = [line[:400] for line in lines if line.startswith("E") or "level=error" in line]
+            told = [line for line in told if "not found" not in line]  # whoever looks after what has just gone
             report.sections.append((f"last errors of {name}", "\n".join(told[-_LAST_LINES:])))
     return report
 

@@ -12,7 +12,7 @@ import tarfile
 
 import pytest
 
-from tests.cluster import cli
+from tests.cluster import cli, crowd
 
 pytestmark = pytest.mark.cluster
 
@@ -132,12 +132,13 @@ def restarts(preview: cli.Preview) -> set[str]:
 
 def noted(preview: cli.Preview, engine: str) -> str:
     path = "jsonpath={.metadata.annotations.k8s-ee/seed}"
-    return preview.kubectl("get", f"pvc/data-{engine}-0", "-o", path).partition(" ")[0]
+    return preview.kubectl("get", f"pvc/data-{engine}-0", "--ignore-not-found", "-o", path).partition(" ")[0]
 
 
 def kill_while_loading(preview: cli.Preview, command: str, *arguments: str, engine: str, image: str) -> None:
     running = preview.start(command, *arguments, image=image)
     running.until(" seed")
+    crowd.until(lambda: noted(preview, engine) == "loading", seconds=60)  # until then load.sh only says what is there
     loads = "until grep -qsz '^/etc/k8s-ee/scripts/[l]oad.sh$' /proc/[0-9]*/cmdline; do sleep 0.05; done"
     preview.kubectl("exec", f"{engine}-0", "--", "timeout", "30", "sh", "-c", loads)
     running.send(signal.SIGKILL)
