@@ -116,19 +116,20 @@ spec:
               command:
                 - sh
                 - -c
-                - '[ ! -e "$0" ] || sleep 8; sh /etc/k8s-ee/scripts/ready.sh 9 && : >"$0"'
+                - '[ -e "$0" ] && sleep 8 && tried=2; sh /etc/k8s-ee/scripts/ready.sh "${tried:-9}" && : >"$0"'
                 - /tmp/k8s-ee-answered
             periodSeconds: 1
             timeoutSeconds: 20
             failureThreshold: 2
           # One that has not answered by then is begun anew, as if its node had failed. It is never ended for anything that
-          # happens after its first answer.
+          # happens after its first answer: on a node that is slow, looking for a file may take long, and says nothing.
           livenessProbe:
             exec:
               command: [test, -e, /tmp/k8s-ee-answered]
             initialDelaySeconds: {{ $values.startupSeconds }}
-            periodSeconds: 30
-            failureThreshold: 1
+            periodSeconds: 15
+            timeoutSeconds: 60
+            failureThreshold: 2
             terminationGracePeriodSeconds: 1
           resources:
             {{- toYaml $values.resources | nindent 12 }}

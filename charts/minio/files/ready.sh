@@ -61,7 +61,7 @@ login() {
 lists() {
     nothing=$(hash </dev/null)
     sign GET "/$bucket" max-keys=1 "$nothing"
-    timeout 10 wget -q -T 3 -O /dev/null --header "Host: $host" --header "Authorization: $authorization" \
+    wget -q -T 3 -O /dev/null --header "Host: $host" --header "Authorization: $authorization" \
         --header "x-amz-date: $now" --header "x-amz-content-sha256: $nothing" "$endpoint/$bucket?max-keys=1" 2>&1
 }
 

@@ -28,7 +28,7 @@ login() {
 answers() {
     # While the database is being prepared there is nothing to ask, and asking would take time from it.
     [ -z "${VOLUME:-}" ] || [ -d "$VOLUME/mongod" ] || { echo "it is still being prepared"; return 1; }
-    quietly timeout 5 mongoexport --config "$config" --collection k8s-ee --limit 1 --out /dev/null 2>&1
+    quietly timeout 10 mongoexport --config "$config" --collection k8s-ee --limit 1 --out /dev/null 2>&1
 }
 
 # MongoDB's tools talk a lot, and name the password where they can't connect.

@@ -13,7 +13,7 @@ export PGCONNECT_TIMEOUT=3 PGHOST="${HOST:-$PGHOST}"
 answers() {
     # While the database is being prepared there is nothing to ask, and asking would take time from it.
     [ -z "${VOLUME:-}" ] || [ -s "$VOLUME/pgdata/postmaster.pid" ] || { echo "it is still being prepared"; return 1; }
-    timeout 10 psql --no-psqlrc --quiet --output /dev/null --command 'select 1' 2>&1
+    psql --no-psqlrc --quiet --output /dev/null --command 'select 1' 2>&1
 }
 
 # While the password is being changed, the server may have the next one already.

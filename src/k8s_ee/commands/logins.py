@@ -147,7 +147,7 @@ def show(ctx: session.Session, engine: plan.Engine, login: Manifest) -> None:
         )
         if contents.has_next(ctx, metadata["namespace"], engine, wanted):
             return
-        if plan.logins.pending(current(ctx, metadata["namespace"], engine)) != wanted:
+        if wanted and plan.logins.pending(current(ctx, metadata["namespace"], engine)) != wanted:
             break
     raise errors.NotReady(f"the files of pod {engine.pod} don't follow Secret {engine.login}", hint=_AGAIN)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection
+import time
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from k8s_ee import environment, errors, outcome, plan
@@ -11,6 +12,9 @@ from k8s_ee.cluster import kinds, marks, messages, pool, sleeping, waiting
 from k8s_ee.commands import contents, keeping, logins, session
 
 Manifest = dict[str, Any]
+
+_SERVED_SECONDS = 20.0
+"""Then it is looked whether a deploy has brought another commit."""
 
 
 def rotate(ctx: session.Session, *, engines: Collection[str], project: str = "") -> outcome.Outcome:
@@ -84,18 +88,33 @@ def _change(ctx: session.Session, namespace: str, engine: plan.Engine) -> Manife
 def _hand_over(ctx: session.Session, observed: environment.Observed, names: dict[str, str]) -> None:
     """To the app, until nothing serves any more that has the old ones: a deploy may give it those again meanwhile."""
     ctx.notes.append(f"{observed.namespace}: changed the password of {', '.join(names)}")
-    given, template = None, logins.roll(ctx, observed.namespace, names)
+    given, template = None, _roll(ctx, observed.namespace, names)
     while template != given:
         given = template
-        _await_app(ctx, observed.namespace, given)
-        template = logins.roll(ctx, observed.namespace, names)
+        ctx.await_ready(observed.namespace, [("Deployment", plan.APP)])
+        _await_service(ctx, observed.namespace, names, given)
+        template = _roll(ctx, observed.namespace, names)
 
 
-def _await_app(ctx: session.Session, namespace: str, template: Manifest | None) -> None:
-    ctx.await_ready(namespace, [("Deployment", plan.APP)])
+def _roll(ctx: session.Session, namespace: str, engines: Iterable[str]) -> Manifest | None:
+    """To the passwords that hold by now: somebody else may have changed them once more, and has handed over his own."""
+    now = logins.read(ctx, namespace, engines)
+    names = {name: plan.ENGINES[name].credentials(plan.logins.number(login)) for name, login in now.items()}
+    return logins.roll(ctx, namespace, names)
+
+
+def _await_service(ctx: session.Session, namespace: str, engines: Iterable[str], template: Manifest | None) -> None:
+    """Until only its commit serves, or a deploy has brought another one. Raises NotReady."""
     commit = ((template or {}).get("metadata", {}).get("annotations") or {}).get(environment.HEAD_SHA)
-    if commit:
-        waiting.served(ctx.cluster, namespace, plan.APP, commit, deadline=ctx.deadline)
+    while commit and _roll(ctx, namespace, engines) == template:
+        deadline = min(ctx.deadline, time.monotonic() + _SERVED_SECONDS)
+        try:
+            waiting.served(ctx.cluster, namespace, plan.APP, commit, deadline=deadline)
+        except errors.NotReady:
+            if time.monotonic() >= ctx.deadline:
+                raise
+        else:
+            return
 
 
 def _end(ctx: session.Session, engine: plan.Engine, login: Manifest) -> None:

@@ -64,10 +64,13 @@ class Home:
         self.world.kube.put(f"{APPS}/statefulsets", {"metadata": {"name": engine.name}, "spec": spec})
         self.world.kube.put(f"/api/v1/namespaces/{NAMESPACE}/pods", {"metadata": {"name": engine.pod}})
 
-    def run_app(self) -> None:
+    def run_app(self, commit: str = "") -> None:
         """Which is ready, whatever it is told."""
         secret = {"secretRef": {"name": REDIS.secret}}
-        spec = {"replicas": 2, "template": {"spec": {"containers": [{"name": "app", "envFrom": [secret]}]}}}
+        template: dict[str, Any] = {"spec": {"containers": [{"name": "app", "envFrom": [secret]}]}}
+        if commit:
+            template["metadata"] = {"annotations": {environment.HEAD_SHA: commit}}
+        spec = {"replicas": 2, "template": template}
         metadata = {"name": "app", "namespace": NAMESPACE, "generation": 1}
         app = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec}
         status = {"observedGeneration": 1, "replicas": 2, "updatedReplicas": 2, "availableReplicas": 2}

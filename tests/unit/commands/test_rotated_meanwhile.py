@@ -136,12 +136,16 @@ def test_one_that_fails_by_itself_is_not_tried_again(home: Home, deploying: sess
     assert begun == [FIRST]
 
 
+@pytest.mark.parametrize("looked_for", ["deployments$", "endpointslices$"])
 @pytest.mark.parametrize("commit", [NEW, "b" * 40])
-def test_who_changes_it_takes_no_secret_away_that_a_deploy_has_given_the_app_again(home: Home, commit: str) -> None:
+def test_who_changes_it_takes_no_secret_away_that_a_deploy_has_given_the_app_again(
+    home: Home, commit: str, looked_for: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """And waits for the commit that is there then: the one of before never serves again."""
+    monkeypatch.setattr(rotating, "_SERVED_SECONDS", 0.3)
     home.deploy()
     home.run_redis()
-    home.run_app()
+    home.run_app(NEW)
     served_from(home, commit)
     home.world.put(7, head_sha=NEW)
 
@@ -151,12 +155,21 @@ def test_who_changes_it_takes_no_secret_away_that_a_deploy_has_given_the_app_aga
         home.world.kube.put(f"{APPS}/deployments", {**found, "spec": spec})
 
     def rolled() -> None:
-        home.world.kube.meanwhile("GET", "deployments$", deployed)
+        home.world.kube.meanwhile("GET", looked_for, deployed)
 
     home.world.kube.meanwhile("PATCH", "deployments/app", rolled)
     rotating.rotate(home.ctx(), engines=())
     assert read(home.app["template"]) == SECOND
     assert FIRST not in home.secrets
+
+
+def test_of_two_changes_at_once_the_app_keeps_the_later_password(home: Home) -> None:
+    home.deploy()
+    home.run_redis()
+    home.run_app()
+    home.world.kube.meanwhile("PATCH", "deployments/app", lambda: rotated(home))
+    rotating.rotate(home.ctx(), engines=())
+    assert read(home.app["template"]) == "redis-credentials-v3"
 
 
 @pytest.mark.parametrize("late", ["NEXT", "password.sh"])

@@ -111,7 +111,7 @@ def test_ready_is_asked_at_once_and_waits_for_the_answer() -> None:
     (container,) = facts.pods(facts.rendered(facts.FULL))["StatefulSet"]["spec"]["containers"]
     asked = container["readinessProbe"]
     *_, script, _answered = asked["exec"]["command"]
-    assert "sh /etc/k8s-ee/scripts/ready.sh 9 && " in script
+    assert 'sh /etc/k8s-ee/scripts/ready.sh "${tried:-9}" && ' in script
     assert asked["periodSeconds"] == 1
     assert asked["timeoutSeconds"] > 8 + 9, "what it waits before it asks again, and for the answer"
     assert "startupProbe" not in container, "everybody would wait for it a second longer"
@@ -122,6 +122,7 @@ def test_a_database_is_begun_anew_only_when_it_never_answered_within_its_window(
     (container,) = facts.pods(facts.rendered(facts.FULL))["StatefulSet"]["spec"]["containers"]
     over = container["livenessProbe"]
     assert over["initialDelaySeconds"] == 150
+    assert (over["timeoutSeconds"], over["failureThreshold"]) == (60, 2), "a node that is slow ends no database"
     (test, exists, answered) = over["exec"]["command"]
     assert (test, exists) == ("test", "-e")
     *_, script, noted = container["readinessProbe"]["exec"]["command"]
