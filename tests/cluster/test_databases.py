@@ -56,7 +56,7 @@ def test_the_app_starts_after_each_database_and_every_row_outlives_the_pods(read
 def test_who_asks_whether_one_is_ready_leaves_no_process_behind(ready: cli.Preview) -> None:
     """The first process of a pod need not care for children that are not its own, and their number is limited."""
     asked = "for once in 1 2 3; do sh /etc/k8s-ee/scripts/ready.sh; done"
-    dead = "cat /proc/[0-9]*/stat 2>/dev/null | cut -d\")\" -f2 | grep -c \"^ Z\" || true"
+    dead = 'cat /proc/[0-9]*/stat 2>/dev/null | cut -d")" -f2 | grep -c "^ Z" || true'
     for engine in stores.ENGINES:
         ready.kubectl("exec", f"{engine}-0", "--", "sh", "-c", asked)
         assert ready.kubectl("exec", f"{engine}-0", "--", "sh", "-c", dead).strip() == "0", engine
