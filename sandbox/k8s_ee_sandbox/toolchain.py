@@ -121,22 +121,22 @@ def _make_kube(workshop: artifacts_recipe.Workshop) -> None:
     )
 
 
-def _make_containerd(workshop: artifacts_recipe.Workshop) -> None:
-    go(
-        workshop,
-        *("build", "-trimpath", "-ldflags=-s -w", f"-o={workshop.into}/", "tool"),
-        env={},
-        cwd=sources.path("containerd"),
-    )
+def _module(name: str, package: str, *, result: str = "") -> artifacts_recipe.Recipe:
+    """What `go build` makes of a folder of ours that has a go.mod."""
 
+    def make(workshop: artifacts_recipe.Workshop) -> None:
+        flags = ("-trimpath", "-ldflags=-s -w", f"-o={workshop.into}/")
+        go(workshop, "build", *flags, package, env={}, cwd=sources.path(name))
 
-def _make_etcdctl(workshop: artifacts_recipe.Workshop) -> None:
-    output = workshop.into / "etcdctl"
-    go(
-        workshop,
-        *("build", "-trimpath", "-ldflags=-s -w", f"-o={output}", "."),
-        env={},
-        cwd=sources.path("etcdctl"),
+    return artifacts_recipe.Recipe(
+        name=name,
+        what="go build",
+        make=make,
+        inputs=lambda: {"source": sources.digest(sources.path(name))},
+        result=result,
+        needs=("go",),
+        packages=host_packages(),
+        lane="go",
     )
 
 
@@ -207,25 +207,8 @@ RECIPES = (
     ),
     # Debian 12 has 1.6.20, which loses the end of a command in a container that ends with it: whoever waits for that
     # command, as a probe does, waits for two minutes. Mended in 1.7.14.
-    artifacts_recipe.Recipe(
-        name="containerd",
-        what="go build",
-        make=_make_containerd,
-        inputs=lambda: {"source": sources.digest(sources.path("containerd"))},
-        needs=("go",),
-        packages=host_packages(),
-        lane="go",
-    ),
-    artifacts_recipe.Recipe(
-        name="etcdctl",
-        what="go build",
-        make=_make_etcdctl,
-        inputs=lambda: {"source": sources.digest(sources.path("etcdctl"))},
-        result="etcdctl",
-        needs=("go",),
-        packages=host_packages(),
-        lane="go",
-    ),
+    _module("containerd", "tool"),
+    _module("etcdctl", ".", result="etcdctl"),
     artifacts_recipe.Recipe(
         name="kube-schemas",
         what="from Kubernetes' sources",

@@ -10,8 +10,8 @@ export MYSQL_PWD="$MYSQL_PASSWORD" MYSQL_TCP_PORT="${MYSQL_PORT:-3306}"
 answers() {
     # While the database is being prepared there is nothing to ask, and asking would take time from it.
     [ -z "${VOLUME:-}" ] || [ -s "$VOLUME/mysql/mariadb.pid" ] || { echo "it is still being prepared"; return 1; }
-    { mariadb --no-defaults --skip-ssl-verify-server-cert --host="${HOST:-$MYSQL_HOST}" \
-        --user="$MYSQL_USER" --connect-timeout=3 --execute='select 1' "$MYSQL_DATABASE" >/dev/null; } 2>&1
+    { mariadb --no-defaults --skip-ssl-verify-server-cert --host="${HOST:-$MYSQL_HOST}" --user="$MYSQL_USER" \
+        --connect-timeout=3 --execute='select 1' "$MYSQL_DATABASE" >/dev/null; } 2>&1
 }
 
 # While the password is being changed, the server may have the next one already.

@@ -30,12 +30,11 @@ def upsert(
         return _find(api, number, marker=marker, authors=authors)
 
     found = _known(api, number, marker=marker, comment_id=comment_id) or find()
+    now = str(found["body"]) if found else ""
+    if now == body or settled(now):
+        return int(found["id"]) if found else 0
     if found is None:
-        if settled(""):
-            return 0
         found = api.create(f"{api.repository}/issues/{number}/comments", {"body": body}, find=find)
-    elif found["body"] != body and settled(str(found["body"])):
-        return int(found["id"])
     if found["body"] != body:
         api.update(f"{api.repository}/issues/comments/{found['id']}", {"body": body})
     return int(found["id"])
