@@ -106,6 +106,12 @@ def test_commands_run_in_pods(sandbox: cluster.Sandbox, kubectl: conftest.Kubect
     assert kubectl("-n", namespace, "exec", "web", "--", "id", "-u").strip() == "1000"
 
 
+def test_a_node_need_not_wait_until_the_api_server_knows_which_pods_it_has(kubectl: conftest.Kubectl) -> None:
+    somebody = ("--as=system:node:another", "--as-group=system:nodes")
+    for kind in ("secrets", "configmaps", "persistentvolumeclaims"):
+        assert kubectl("auth", "can-i", "get", kind, "--namespace=default", *somebody).strip() == "yes"
+
+
 def test_the_registry_gives_images_only_to_pods_with_its_pull_secret(
     sandbox: cluster.Sandbox, kubectl: conftest.Kubectl, namespace: str, image_base: pathlib.Path
 ) -> None:
