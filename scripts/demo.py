@@ -16,14 +16,15 @@ from tests.workflows import harness
 _NAME = "demo"
 _PROFILE = "node"
 _TOOLS = ("kubectl", "helm", "act")
+_IMAGES = ("base", "postgresql")
 
 
 def main() -> int:
     started = time.monotonic()
     lines = progress.Progress()
-    artifacts.ensure(*_TOOLS, *cluster_profiles.find(_PROFILE).artifacts, progress=lines)
+    artifacts.ensure(*_TOOLS, *cluster_profiles.find(_PROFILE, images=_IMAGES).parts, progress=lines)
     built = time.monotonic()
-    sandbox = cluster.up(_NAME, _PROFILE, lines)
+    sandbox = cluster.up(_NAME, _PROFILE, lines, images=_IMAGES)
     serving = time.monotonic()
     say(f"cluster serving after {serving - started:.1f} s ({serving - built:.1f} s of it starting)")
     try:

@@ -187,9 +187,12 @@ def cut_off(server: Server, *, after: int) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def room() -> Iterator[pathlib.Path]:
+def room(within: pathlib.Path | None = None) -> Iterator[pathlib.Path]:
     """An empty folder, which a server may be made in."""
-    with tempfile.TemporaryDirectory(prefix="k8s-ee-db.", dir="/tmp") as folder:  # short: a socket's path has a limit
+    usual = pathlib.Path(tempfile.gettempdir())
+    # A socket's path has a limit, and in an image these two are folders of their own.
+    near = usual if usual.is_relative_to("/tmp") or usual.is_relative_to("/dev/shm") else "/tmp"
+    with tempfile.TemporaryDirectory(prefix="k8s-ee-db.", dir=within or near) as folder:
         root = pathlib.Path(folder)
         root.chmod(0o755)
         (root / "db").mkdir()
@@ -197,6 +200,6 @@ def room() -> Iterator[pathlib.Path]:
 
 
 @contextlib.contextmanager
-def made(engine: str, *, image: str = "") -> Iterator[Server]:
-    with room() as folder:
+def made(engine: str, *, image: str = "", within: pathlib.Path | None = None) -> Iterator[Server]:
+    with room(within) as folder:
         yield Server(engine, folder, image=image)

@@ -13,6 +13,7 @@ from typing import Any
 from k8s_ee_sandbox import (
     artifacts,
     artifacts_images,
+    cache,
     cluster_api,
     cluster_images,
     cluster_profiles,
@@ -62,9 +63,12 @@ class Sandbox:
         }
 
 
-def up(name: str, profile: str, progress: progress_lines.Progress) -> Sandbox:
-    """Returns when everything serves; at once if it already does. Raises SandboxError."""
-    wanted = cluster_profiles.find(profile)
+def up(name: str, profile: str, progress: progress_lines.Progress, *, images: tuple[str, ...] | None = None) -> Sandbox:
+    """Returns when everything serves; at once if it already does. Raises SandboxError.
+
+    `images` leaves out what of the profile's is not needed: each takes a minute or more to build.
+    """
+    wanted = cluster_profiles.find(profile, images=images)
     where = state.place(name)
     _check_host()
     with state.locked(f"sandbox-{name}"):
@@ -73,7 +77,7 @@ def up(name: str, profile: str, progress: progress_lines.Progress) -> Sandbox:
             with contextlib.suppress(node.NodeEndedError):  # just now: start it again
                 return _still_up(where, running, wanted)
         packages.ensure(*wanted.missing_packages(), progress=progress)
-        parts = artifacts.ensure(*wanted.artifacts, progress=progress)
+        parts = artifacts.ensure(*wanted.parts, progress=progress)
         with progress.step(f"cluster {name}: profile {profile}"):
             return _start(where, wanted, parts=parts)
 
@@ -104,6 +108,11 @@ def _still_up(where: state.Place, running: state.State, wanted: cluster_profiles
     if running.profile != wanted.name:
         raise errors.SandboxError(
             f"sandbox {running.name} runs with profile {running.profile}, not {wanted.name}",
+            hint="Take it down first, or give the other one another --name.",
+        )
+    if missing := set(wanted.images) - set(running.images):
+        raise errors.SandboxError(
+            f"sandbox {running.name} runs without the images {', '.join(sorted(missing))}",
             hint="Take it down first, or give the other one another --name.",
         )
     net = network.Network(name=running.name, slot=running.slot)
@@ -167,6 +176,7 @@ def _make_folders(where: state.Place) -> None:
     inside = [where.run / folder for folder in ("kubelet", "volumes", "logs", "logs/pods", "pki")]
     for folder in (where.run, *inside, where.containerd, where.registry):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    cache.set_apart(where.run / "volumes")
 
 
 def _launch(site: node_programs.Site, profile: cluster_profiles.Profile) -> state.State:
@@ -211,7 +221,7 @@ def _fill(
         if loading:
             loading.result()
     ready.wait()
-    return images.publish() if profile.runs_pods else {}
+    return images.publish(profile.images) if profile.runs_pods else {}
 
 
 def _apply(client: cluster_api.Client, profile: cluster_profiles.Profile, *, site: node_programs.Site) -> None:

@@ -6,8 +6,9 @@ import pathlib
 import socket
 import subprocess
 import time
+from collections.abc import Iterable
 
-from k8s_ee_sandbox import cluster_profiles, errors, images, network, node, node_config, state
+from k8s_ee_sandbox import errors, images, network, node, node_config, state
 
 _PLATFORM = ("pause", "kube")
 _TIMEOUT = 10 * 60
@@ -42,11 +43,11 @@ class Images:
                 known.set(name, archive.parent.name)
         (self._where.run / "images-ready").touch()
 
-    def publish(self) -> dict[str, str]:
-        """Into the registry what is not in it, and from there onto the node. Raises SandboxError."""
+    def publish(self, names: Iterable[str]) -> dict[str, str]:
+        """Into the registry what of these is not in it, and from there onto the node. Raises SandboxError."""
         address = f"{self._net.node}:{node_config.REGISTRY_PORT}"
         self._wait_for_registry()
-        references = {name: f"{address}/{self._pushed(name, address)}" for name in cluster_profiles.IMAGES}
+        references = {name: f"{address}/{self._pushed(name, address)}" for name in names}
         self._pull(list(references.values()))
         return references
 

@@ -19,13 +19,13 @@ _POD_PROGRAMS = {
 
 _POLICY_PROGRAMS = {"clang-19": "clang-19", node_cilium.LOOPBACK: "containernetworking-plugins"}
 
-# In the registry of every sandbox that runs pods.
-IMAGES = ("base", "postgresql", "mariadb", "valkey", "mongodb", "minio")
+# What pods of environments run.
+_IMAGES = ("base", "postgresql", "mariadb", "valkey", "mongodb", "minio")
 
 
 @dataclasses.dataclass(frozen=True)
 class Profile:
-    """`programs` gets the site and the file that appears once the images are there."""
+    """`programs` gets the site and the file that appears once the images are there; `images` are in its registry."""
 
     name: str
     programs: Callable[[node_programs.Site, pathlib.Path], list[node_programs.Program]]
@@ -35,6 +35,12 @@ class Profile:
     manifests: tuple[str, ...]
     deployments: tuple[tuple[str, str], ...] = ()  # namespace and name of what has to be available
     mounts: tuple[node.Mount, ...] = ()
+    images: tuple[str, ...] = ()
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """All artefacts that it is made of."""
+        return (*self.artifacts, *(f"image-{name}" for name in self.images))
 
     def missing_packages(self) -> list[str]:
         return sorted({package for program, package in self.host_programs.items() if not shutil.which(program)})
@@ -56,10 +62,11 @@ _NODE = Profile(
     name="node",
     programs=_whole_node,
     runs_pods=True,
-    artifacts=("kube", "containerd", "image-kube", "image-pause", "crane", *(f"image-{name}" for name in IMAGES)),
+    artifacts=("kube", "containerd", "image-kube", "image-pause", "crane"),
     host_programs={**_HOST_PROGRAMS, **_POD_PROGRAMS},
     manifests=("base", "storage", "dns", "ingress"),
     deployments=(("kube-system", "coredns"), ("ingress", "ingress")),
+    images=_IMAGES,
 )
 
 _PROFILES = {
@@ -90,11 +97,12 @@ def names() -> list[str]:
     return sorted(_PROFILES)
 
 
-def find(name: str) -> Profile:
-    """Raises SandboxError for a name that is none."""
+def find(name: str, *, images: tuple[str, ...] | None = None) -> Profile:
+    """With these images alone, where some are given. Raises SandboxError for a name that is none."""
     if name not in _PROFILES:
         raise errors.SandboxError(f"no profile is called {name!r}", hint=f"There are: {', '.join(names())}.")
-    return _PROFILES[name]
+    found = _PROFILES[name]
+    return found if images is None else dataclasses.replace(found, images=images)
 
 
 @contextlib.contextmanager

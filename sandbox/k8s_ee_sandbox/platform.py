@@ -52,7 +52,7 @@ def settings(sandbox: cluster.Sandbox) -> dict[str, Any]:
         },
         "registries": [sandbox.registry],
         "imagePullSecrets": [PULL_SECRET],
-        "engineImages": {engine: sandbox.images[name] for engine, name in _ENGINES.items()},
+        "engineImages": {engine: sandbox.images[name] for engine, name in _ENGINES.items() if name in sandbox.images},
         "backup": {"to": "/backups"},
         "allowed": {"ownerIds": [OWNER_ID]},
     }
