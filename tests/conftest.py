@@ -17,11 +17,14 @@ import xdist.scheduler
 from k8s_ee_sandbox import artifacts, cluster, progress
 
 _PATIENCE = 120.0
-_TOOLKIT = ("test_responder", "test_janitor_cronjob", "test_keeper_cronjob")
-_BARE = ("test_capacity", "test_capacity_nodes", "test_capacity_queue", "test_destroy_many", "test_janitor")
-_BARE += ("test_janitor_rights", "test_leases", "test_slots", "test_stuck")
-_TOGETHER = {f"tests/cluster/{name}.py": "toolkit image" for name in _TOOLKIT}
-_TOGETHER |= {f"tests/cluster/{name}.py": "cluster without pods" for name in _BARE}
+_SHARED = {
+    "toolkit image": ("responder", "janitor_cronjob", "keeper_cronjob"),
+    "cluster without pods": (
+        *("capacity", "capacity_nodes", "capacity_queue", "destroy_many"),
+        *("janitor", "janitor_rights", "leases", "slots", "stuck"),
+    ),
+}
+_TOGETHER = {f"tests/cluster/test_{name}.py": what for what, names in _SHARED.items() for name in names}
 
 
 def pytest_configure(config: pytest.Config) -> None:
