@@ -92,8 +92,8 @@ def start(site: node_programs.Site, plan: Plan) -> int:
 def _garbage() -> str:
     """How much of it Go lets lie, in percent of the heap.
 
-    A control plane of a few pods has a small heap, which would be swept all the time. The API server then takes some
-    300 MiB, or 500 where there is plenty, which spares the control plane another sixth of its processor time.
+    A control plane of a few pods has a small heap, which would be swept all the time. With much memory it is swept
+    still less: then an API server grows to about a GiB, and the control plane needs a sixth less processor time.
     """
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return "1000" if memory >= _MUCH_MEMORY else "400"
