@@ -227,22 +227,27 @@ def test_one_that_is_ended_and_renewed_at_the_same_moment_is_not_preserved_or_ho
     arena: Arena, api: cluster.Cluster
 ) -> None:
     home, both = arena.sandbox.platform_namespace, threading.Barrier(2)
-    kept = 0
+    kept, took = 0, 0.0
     with some(arena, api, 1) as (wanted,), futures.ThreadPoolExecutor(2) as pool:
-        for _ in range(15):
+        for number in range(15):
             keeping.preserve(arena.session(wanted), duration=DAY)
             (judged,) = cluster.find(api, wanted.repository_id, wanted.number)
 
-            def end(judged: environment.Observed = judged) -> None:
+            def end(judged: environment.Observed = judged) -> float:
                 both.wait()
+                began = time.monotonic()
                 preserving.end(api, judged, home=home)
+                return time.monotonic() - began
 
-            def renew(judged: environment.Observed = judged) -> None:
+            def renew(judged: environment.Observed = judged, late: float = took * number / 7) -> None:
+                """From at the same moment to after the end, so that each step of the one meets each of the other."""
                 both.wait()
+                time.sleep(late)
                 preserving.preserve(api, judged, judged.created_at + 2 * DAY, limit=3, home=home)
 
-            for one in [pool.submit(end), pool.submit(renew)]:
-                one.result()
+            ending, renewing = pool.submit(end), pool.submit(renew)
+            renewing.result()
+            took = max(took, ending.result())
             (found,) = cluster.find(api, wanted.repository_id, wanted.number)
             noted = found.annotations.get(environment.PRESERVE_SLOT)
             assert noted is None or slots(api, arena.sandbox) == [noted]
