@@ -105,19 +105,22 @@ def _check_host() -> None:
 
 
 def _still_up(where: state.Place, running: state.State, wanted: cluster_profiles.Profile) -> Sandbox:
-    if running.profile != wanted.name:
+    if difference := _difference(running, wanted):
         raise errors.SandboxError(
-            f"sandbox {running.name} runs with profile {running.profile}, not {wanted.name}",
-            hint="Take it down first, or give the other one another --name.",
-        )
-    if missing := set(wanted.images) - set(running.images):
-        raise errors.SandboxError(
-            f"sandbox {running.name} runs without the images {', '.join(sorted(missing))}",
+            f"sandbox {running.name} runs {difference}",
             hint="Take it down first, or give the other one another --name.",
         )
     net = network.Network(name=running.name, slot=running.slot)
     cluster_ready.Ready(where, net, running=running, profile=wanted).wait()
     return _sandbox(where, running)
+
+
+def _difference(running: state.State, wanted: cluster_profiles.Profile) -> str:
+    """In words; empty when it will do."""
+    if running.profile != wanted.name:
+        return f"with profile {running.profile}, not {wanted.name}"
+    missing = sorted(set(wanted.images) - set(running.images))
+    return f"without the images {', '.join(missing)}" if missing else ""
 
 
 def _sandbox(where: state.Place, running: state.State) -> Sandbox:

@@ -82,6 +82,12 @@ def test_an_unknown_profile_is_an_error_that_lists_the_others() -> None:
         cluster_profiles.find("docker")
 
 
+def test_a_profile_without_an_image_does_not_build_it() -> None:
+    some = cluster_profiles.find("node", images=("base",))
+    assert [part for part in some.parts if part not in some.artifacts] == ["image-base"]
+    assert {"image-base", "image-mariadb"} < set(cluster_profiles.find("node").parts)
+
+
 def test_a_full_disk_neither_evicts_pods_nor_deletes_images(site: node_programs.Site) -> None:
     kubelet = json.loads((site.where.conf / "kubelet.json").read_text())
     assert kubelet["imageGCHighThresholdPercent"] == 100

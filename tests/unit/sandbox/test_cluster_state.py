@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from k8s_ee_sandbox import cluster, cluster_profiles, errors, progress, state
+from k8s_ee_sandbox import cluster, errors, progress, state
 
 
 @pytest.fixture
@@ -63,9 +63,3 @@ def test_one_that_runs_without_an_image_that_is_wanted_is_not_taken_for_one_that
     state.write(where, dataclasses.replace(own, complete=True, images={"base": "r/base@sha256:0"}))
     with pytest.raises(errors.SandboxError, match="runs without the images postgresql"):
         cluster.up("dev", "node", progress.Progress(), images=("base", "postgresql"))
-
-
-def test_a_profile_without_an_image_does_not_build_it() -> None:
-    some = cluster_profiles.find("node", images=("base",))
-    assert [part for part in some.parts if part not in some.artifacts] == ["image-base"]
-    assert {"image-base", "image-mariadb"} < set(cluster_profiles.find("node").parts)
