@@ -6,7 +6,6 @@ import contextlib
 import dataclasses
 import math
 import pathlib
-import ssl
 import time
 import urllib.parse
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import urllib3
 
-from k8s_ee import errors, settings
+from k8s_ee import errors, settings, tls
 
 if TYPE_CHECKING:
     import minio
@@ -147,7 +146,7 @@ class Storage:
         """The client's own would ask a storage that does not answer for half an hour."""
         import certifi  # which comes with the client
 
-        trusted = ssl.create_default_context()
+        trusted = tls.context()
         trusted.load_verify_locations(certifi.where())
         silence = min(self.silence, max(1.0, self.deadline - time.monotonic()))
         return urllib3.PoolManager(

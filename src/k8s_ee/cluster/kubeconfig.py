@@ -22,7 +22,7 @@ from typing import Any
 
 import yaml
 
-from k8s_ee import errors, settings
+from k8s_ee import errors, settings, tls
 
 _SERVICE_ACCOUNT = pathlib.Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _IN_CLUSTER_SERVER = "https://kubernetes.default.svc"
@@ -82,7 +82,7 @@ def _in_cluster() -> Access:
             "not inside a cluster: this pod has no service account token",
             hint="set automountServiceAccountToken: true and a serviceAccountName, or pass --kubeconfig",
         )
-    context = ssl.create_default_context(cafile=str(_SERVICE_ACCOUNT / "ca.crt"))
+    context = tls.context((_SERVICE_ACCOUNT / "ca.crt").read_text("ascii"))
     return Access(server=_IN_CLUSTER_SERVER, context=context, authorization=_TokenFile(token))
 
 
@@ -180,7 +180,7 @@ def _client_certificate(user: Mapping[str, Any]) -> tuple[str, str]:
 def _context(cluster: Mapping[str, Any], certificate: tuple[str, str]) -> ssl.SSLContext:
     authority = _data(cluster, "certificate-authority")
     try:
-        context = ssl.create_default_context(cadata=authority or None)
+        context = tls.context(authority)
         if cluster.get("insecure-skip-tls-verify"):
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE

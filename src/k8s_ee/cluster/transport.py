@@ -50,7 +50,7 @@ class Transport:
                 response = self._open(request, fresh=renewed)
                 answer = Answer(response.status, _decode(response.data))
             except urllib3.exceptions.HTTPError as error:
-                if attempt == _ATTEMPTS or _hopeless(error):
+                if attempt == _ATTEMPTS or _UNTRUSTED in str(error):
                     raise self._no_connection(error) from None
                 time.sleep(_pause(attempt, None))
                 continue
@@ -149,7 +149,7 @@ class Transport:
     def _no_connection(self, error: Exception) -> errors.ClusterUnavailable:
         server = self._access.server
         text = str(error)
-        if "CERTIFICATE_VERIFY_FAILED" in text:
+        if _UNTRUSTED in text:
             return errors.ClusterUnavailable(
                 f"the certificate of {server} is not the one the kubeconfig trusts",
                 hint="the kubeconfig is for another cluster, or an old one: make a new one",
@@ -157,9 +157,9 @@ class Transport:
         for sign, reason in _REASONS.items():
             if sign in text:
                 return errors.ClusterUnavailable(f"no connection to the cluster at {server}: {reason}", hint=_NETWORK)
-        return errors.ClusterUnavailable(
-            f"no connection to the cluster at {server}: {type(error).__name__}", hint=_NETWORK
-        )
+        tls = _TLS.search(text)
+        reason = f"TLS failed, {tls['reason']}" if tls else type(error).__name__
+        return errors.ClusterUnavailable(f"no connection to the cluster at {server}: {reason}", hint=_NETWORK)
 
 
 _NETWORK = "is the cluster up, and may this machine reach it? `kubectl version` with the same kubeconfig shows it"
@@ -171,7 +171,10 @@ _REASONS = {
     "Network is unreachable": "the network is unreachable",
     "timed out": "timed out",
     "Connection reset": "the connection was reset",
+    "UNEXPECTED_EOF": "the connection was cut",
 }
+_UNTRUSTED = "CERTIFICATE_VERIFY_FAILED"
+_TLS = re.compile(r"\[SSL: (?P<reason>[A-Z0-9_]+)\]")
 
 
 def _pool(access: kubeconfig.Access) -> urllib3.PoolManager:
@@ -200,10 +203,6 @@ def _decode(data: bytes) -> dict[str, Any]:
     except ValueError:
         return {"message": data[:200].decode("utf-8", "replace")}
     return decoded if isinstance(decoded, dict) else {}
-
-
-def _hopeless(error: urllib3.exceptions.HTTPError) -> bool:
-    return isinstance(error, urllib3.exceptions.SSLError) or "CERTIFICATE_VERIFY_FAILED" in str(error)
 
 
 def _pause(attempt: int, retry_after: str | None) -> float:

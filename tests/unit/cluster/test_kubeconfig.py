@@ -1,12 +1,17 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import datetime
 import json
 import pathlib
+import socket
 import ssl
 import stat
 import subprocess
+import threading
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import yaml
@@ -139,9 +144,11 @@ def certificate(tmp_path: pathlib.Path) -> tuple[pathlib.Path, pathlib.Path]:
     return pem, key
 
 
-def test_a_client_certificate_is_shown_and_the_server_s_is_checked(
+@pytest.fixture
+def encrypted(
     kube: wire.Kube, certificate: tuple[pathlib.Path, pathlib.Path], tmp_path: pathlib.Path
-) -> None:
+) -> Iterator[dict[str, Any]]:
+    """A kubeconfig that lacks the authority, of a server that wants a client's certificate."""
     pem, key = certificate
     server_side = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(pem))
     server_side.verify_mode = ssl.CERT_REQUIRED
@@ -151,16 +158,67 @@ def test_a_client_certificate_is_shown_and_the_server_s_is_checked(
         "client-certificate-data": base64.b64encode(pem.read_bytes()).decode(),
         "client-key": str(key),
     }
-    try:
-        config = yaml.safe_load(written(tmp_path / "config", url, user).read_text())
-        with pytest.raises(errors.ClusterUnavailable, match="certificate of"):
-            connect(yaml.safe_dump(config)).version()
-        config["clusters"][0]["cluster"]["certificate-authority"] = str(pem)
-        assert connect(yaml.safe_dump(config)).version() == "1.34.5"
-    finally:
-        server.shutdown()
-        server.server_close()
+    yield yaml.safe_load(written(tmp_path / "config", url, user).read_text())
+    server.shutdown()
+    server.server_close()
+
+
+def trusting(config: dict[str, Any], pem: pathlib.Path) -> cluster.Cluster:
+    config["clusters"][0]["cluster"]["certificate-authority"] = str(pem)
+    return connect(yaml.safe_dump(config))
+
+
+def test_a_client_certificate_is_shown_and_the_server_s_is_checked(
+    encrypted: dict[str, Any], certificate: tuple[pathlib.Path, pathlib.Path], tmp_path: pathlib.Path
+) -> None:
+    with pytest.raises(errors.ClusterUnavailable, match="certificate of"):
+        connect(yaml.safe_dump(encrypted)).version()
+    assert trusting(encrypted, certificate[0]).version() == "1.34.5"
     assert not list(tmp_path.glob("*.pem"))
+
+
+def test_a_connection_cut_while_it_is_made_is_tried_again(tmp_path: pathlib.Path) -> None:
+    tried = []
+
+    def cut(listening: socket.socket) -> None:
+        with contextlib.suppress(OSError):  # closed: the test is over
+            while True:
+                taken = listening.accept()[0]
+                tried.append(taken.recv(9999))
+                taken.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        threading.Thread(target=cut, args=(listening,), daemon=True).start()
+        url = f"https://127.0.0.1:{listening.getsockname()[1]}"
+        with pytest.raises(errors.ClusterUnavailable, match="the connection was cut"):
+            connect(written(tmp_path / "config", url, {"token": "plain"})).version()
+    assert len(tried) == 5
+
+
+def test_what_threads_connect_with_is_never_changed_while_they_do(
+    kube: wire.Kube,
+    encrypted: dict[str, Any],
+    certificate: tuple[pathlib.Path, pathlib.Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    changes, change = [], ssl.SSLContext.set_alpn_protocols
+
+    def counted(context: ssl.SSLContext, names: list[str]) -> None:
+        changes.append(names)
+        change(context, names)
+
+    monkeypatch.setattr(ssl.SSLContext, "set_alpn_protocols", counted)
+    api = trusting(encrypted, certificate[0])
+    kube.fail("GET", "/version", 0)
+    assert api.version() == "1.34.5"
+    assert len(kube.seen) == 2
+    assert changes == [["http/1.1"]]
+
+
+def test_a_server_that_speaks_no_tls_is_said_so(kube: wire.Kube, url: str, tmp_path: pathlib.Path) -> None:
+    text = written(tmp_path / "config", url.replace("http:", "https:"), {"token": "plain"}).read_text()
+    with pytest.raises(errors.ClusterUnavailable, match=r"TLS failed, [A-Z_]+"):
+        connect(text).version()
 
 
 def test_a_kubeconfig_in_json_on_one_line_is_one(kube: wire.Kube, url: str, tmp_path: pathlib.Path) -> None:
