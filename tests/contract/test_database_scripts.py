@@ -362,6 +362,18 @@ def test_redis_takes_the_last_of_what_a_dump_has_twice() -> None:
         assert done(server.script("dump.sh")) == f"0 {key} 0 RPUSH x61 x62\n{log}"
 
 
+def test_redis_takes_what_an_editor_made_of_a_dump_and_names_the_line_that_is_none() -> None:
+    line = "0 x61 0 SET x62"
+    with servers.made("redis", image="valkey") as server, server.running():
+        done(server.script("load.sh", stdin=f"{line}\r\n\r\n\n"))
+        assert done(server.script("dump.sh")) == f"{line}\n"
+        done(server.script("wipe.sh"))
+        refused = server.script("load.sh", stdin=f"{line}\n\nSET a b\n")
+        assert refused.returncode == 1
+        assert "line 3 is none of a dump" in refused.stderr
+        assert done(server.script("dump.sh")) == ""
+
+
 def test_postgresql_loads_a_dump_also_where_an_app_had_made_the_public_schema_anew() -> None:
     """As tools do that begin anew. A dump takes that schema for granted."""
     kind = KINDS["postgresql"]

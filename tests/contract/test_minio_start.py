@@ -7,6 +7,7 @@ import io
 import pathlib
 import random
 import subprocess
+import tarfile
 from collections.abc import Iterator
 
 import minio
@@ -195,6 +196,16 @@ def test_what_was_dumped_can_be_loaded_elsewhere_and_dumps_to_the_same_bytes(ser
         found = client(other).stat_object(bucket_name="app", object_name="a")
         assert found.metadata is not None
         assert found.metadata["x-amz-meta-origin"] == "test"
+        assert dump(other) == data
+
+
+def test_storage_without_an_object_has_a_dump_too(server: servers.Server) -> None:
+    """The image's own tar makes no archive of nothing."""
+    with servers.made("minio") as other, server.running(), other.running():
+        data = dump(server)
+        with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+            assert "data/app" in archive.getnames()
+        assert load(other, data) == 0
         assert dump(other) == data
 
 

@@ -12,7 +12,7 @@ rm -rf load
 mkdir load
 trap 'rm -rf load' EXIT
 tar -x -f - -C load
-[ -d load/data ] || [ -d load/meta ] || { echo "k8s-ee: this is no dump of object storage" >&2; exit 1; }
+[ -d load/data ] || [ -d load/meta ] || [ -d load/versions ] || { echo "k8s-ee: this is no dump of object storage" >&2; exit 1; }
 # What belongs to objects comes first: cut off before the objects, loading can begin again.
 for folder in meta versions data; do
     for bucket in "load/$folder"/*; do

@@ -32,14 +32,21 @@ hmac() {
     printf %b "$outer$escapes" | hash
 }
 
+# $key: what requests of the day $1 are signed with. Nothing to do when it is there already: it is most of the work.
+derive() {
+    [ "$1/$region/$secret" != "${derived:-}" ] || return 0
+    key=$(printf %s "AWS4$secret" | od -An -v -tx1 | tr -d ' \n')
+    for part in "$1" "$region" s3 aws4_request; do key=$(printf %s "$part" | hmac "$key"); done
+    derived=$1/$region/$secret
+}
+
 # $now and $authorization: headers for the method $1, path $2, query $3 and a body whose hash is $4.
 sign() {
     now=$(date -u +%Y%m%dT%H%M%SZ)
     scope=${now%T*}/$region/s3/aws4_request names='host;x-amz-content-sha256;x-amz-date'
     asked=$(printf '%s\n%s\n%s\nhost:%s\nx-amz-content-sha256:%s\nx-amz-date:%s\n\n%s\n%s' \
         "$1" "$2" "$3" "$host" "$4" "$now" "$names" "$4" | hash)
-    key=$(printf %s "AWS4$secret" | od -An -v -tx1 | tr -d ' \n')
-    for part in "${now%T*}" "$region" s3 aws4_request; do key=$(printf %s "$part" | hmac "$key"); done
+    derive "${now%T*}"
     signature=$(printf 'AWS4-HMAC-SHA256\n%s\n%s\n%s' "$now" "$scope" "$asked" | hmac "$key")
     authorization="AWS4-HMAC-SHA256 Credential=$access/$scope, SignedHeaders=$names, Signature=$signature"
 }
@@ -59,6 +66,9 @@ login() {
 }
 
 lists() {
+    # While nobody listens there is nobody to ask, and asking would take time from the server that is being started.
+    [ -z "${VOLUME:-}" ] || grep -q "$(printf '^ *[0-9]*: [0-9A-F]*:%04X [0-9A-F]*:0000 0A ' "$port")" \
+        /proc/net/tcp /proc/net/tcp6 2>/dev/null || { echo "nobody listens on port $port"; return 1; }
     nothing=$(hash </dev/null)
     sign GET "/$bucket" max-keys=1 "$nothing"
     wget -q -T 3 -O /dev/null --header "Host: $host" --header "Authorization: $authorization" \
@@ -73,6 +83,7 @@ if [ "${0##*/}" = ready.sh ]; then
     clock
     end=$((seconds + ${1:-0}))
     login
+    derive "$(date -u +%Y%m%d)"
     # While the secret is being changed, the server may have the next one already.
     next() { [ -s "$CREDENTIALS/NEXT" ] && secret=$(cat "$CREDENTIALS/NEXT") lists; }
     until error=$(lists || next); do

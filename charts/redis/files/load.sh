@@ -10,11 +10,16 @@ db"[0-9]*) echo "k8s-ee: there are keys already" >&2; exit 3 ;; esac
 [ "${1:-}" != check ] || exit 0
 script=$(ask script load "$(cat "${0%/*}/load.lua")")
 awk=$(command -v awk || command -v mawk)
-# A line that is none becomes a command that is none.
+# Editors add line ends of their own, and empty lines at the end. Anything else that is no line of a dump ends it.
 # shellcheck disable=SC2016 # awk's own variables
 commands() {
     LC_ALL=C "$awk" -v script="$script" '
-        !/^[0-9]+ x[0-9a-f]* [0-9]+ (SET|RPUSH|HSET|SADD|ZADD|RESTORE)( x[0-9a-f]*)+$/ { $0 = "none"; script = "none" }
+        { sub(/\r$/, "") }
+        /^$/ { next }
+        !/^[0-9]+ x[0-9a-f]* [0-9]+ (SET|RPUSH|HSET|SADD|ZADD|RESTORE)( x[0-9a-f]*)+$/ {
+            print "k8s-ee: line " NR " is none of a dump" >"/dev/stderr"
+            exit 1
+        }
         { printf "*4\r\n$7\r\nEVALSHA\r\n$%d\r\n%s\r\n$1\r\n0\r\n", length(script), script }
         { printf "$%d\r\n%s\r\n", length($0), $0 }
     '

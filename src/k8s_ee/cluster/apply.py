@@ -17,9 +17,9 @@ Manifest = dict[str, Any]
 
 _CONFLICTS = 3
 _RECREATE_SECONDS = 60.0
-_RECREATED = {"Job": "Background", "Deployment": "Background", "StatefulSet": "Orphan"}
+_RECREATED = {"Job": "Foreground", "Deployment": "Background", "StatefulSet": "Orphan"}
 """What may be deleted and made again where it can't be changed, and what then happens to what it owns. A StatefulSet's
-pods and volumes stay and are adopted by the new one."""
+pods and volumes stay and are adopted by the new one; a Job goes after its pods, so that two never run side by side."""
 
 
 def apply(

@@ -99,6 +99,7 @@ def _await_end_of_app(cluster: client.Cluster, namespace: str, deadline: float) 
 
 
 def _is_app(pod: dict[str, Any]) -> bool:
+    """The app's own, or a migration that a deploy has left."""
     over = (pod.get("status") or {}).get("phase") in {"Succeeded", "Failed"}
     owners = pod["metadata"].get("ownerReferences") or []
-    return not over and any(one["kind"] == "ReplicaSet" for one in owners)
+    return not over and any(one["kind"] in {"ReplicaSet", "Job"} for one in owners)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from k8s_ee import environment, errors, helm, outcome, plan, probe
-from k8s_ee.cluster import pool, routing, sleeping, waiting, watching
+from k8s_ee.cluster import migrating, pool, routing, sleeping, waiting
 from k8s_ee.commands import admission, cleanup, databases, external, logins, reporting, room, seeds, session
 from k8s_ee.commands import namespace as namespaces
 from k8s_ee.config import fit
@@ -44,7 +44,7 @@ def deploy_app(ctx: session.Session, *, image: str) -> outcome.Outcome:
     seeds.require_whole(ctx)
     migrate(ctx, release)
     roll_out(ctx, release)
-    return finish(ctx, command="deploy-app", started=started)
+    return finish(ctx, release, command="deploy-app", started=started)
 
 
 def check_image(ctx: session.Session, image: str) -> None:
@@ -69,10 +69,13 @@ def render(ctx: session.Session, *, image: str, passwords: Mapping[str, Manifest
     return helm.render(component, namespace=ctx.target().namespace, kube_version=ctx.cluster.version())
 
 
-def first_step(release: tuple[Manifest, ...]) -> list[Manifest]:
-    """What may be started before the databases are ready: the migration if there is one, else the app itself."""
-    kinds = {"Job", "ConfigMap"} if _jobs(release) else {one["kind"] for one in release} - {"Ingress"}
-    return [one for one in release if one["kind"] in kinds]
+def begin(ctx: session.Session, release: tuple[Manifest, ...]) -> None:
+    """Starts what may be started before the databases are ready: the migration if there is one, else the app itself."""
+    jobs = _jobs(release)
+    if jobs:
+        _make_room(ctx, jobs)
+    kinds = {"Job", "ConfigMap"} if jobs else {one["kind"] for one in release} - {"Ingress"}
+    apply(ctx, [one for one in release if one["kind"] in kinds])
 
 
 def migrate(ctx: session.Session, release: tuple[Manifest, ...]) -> None:
@@ -81,6 +84,8 @@ def migrate(ctx: session.Session, release: tuple[Manifest, ...]) -> None:
         with ctx.phase("migration"):
             while not _migrated(ctx, release):
                 ctx.say("a password was changed meanwhile: the migration begins anew")
+    elif not ctx.fresh:
+        _make_room(ctx, [])
 
 
 def _migrated(ctx: session.Session, release: tuple[Manifest, ...]) -> bool:
@@ -88,10 +93,10 @@ def _migrated(ctx: session.Session, release: tuple[Manifest, ...]) -> bool:
     given = logins.settled(ctx)
     wanted = plan.logins.reading(release, given)
     jobs = _jobs(wanted)
-    _forget_failed(ctx, jobs)
-    apply(ctx, first_step(wanted))
+    begin(ctx, wanted)
     try:
-        _wait(ctx, [("Job", one["metadata"]["name"]) for one in jobs])
+        # How long it may take is written on the Job, and of one that can't even start the cluster knows it.
+        ctx.await_ready(ctx.target().namespace, [("Job", one["metadata"]["name"]) for one in jobs])
     except errors.NotReady:
         if logins.names(ctx, given) == given or time.monotonic() >= ctx.deadline:
             raise
@@ -99,34 +104,34 @@ def _migrated(ctx: session.Session, release: tuple[Manifest, ...]) -> bool:
     return True
 
 
-def _forget_failed(ctx: session.Session, jobs: list[Manifest]) -> None:
-    """A Job that failed stays failed; the same commit is tried again with a new one."""
-    for wanted in jobs:
-        name, namespace = wanted["metadata"]["name"], ctx.target().namespace
-        found = ctx.cluster.get("Job", name, namespace)
-        conditions = (found or {}).get("status", {}).get("conditions") or []
-        if found and any(one["type"] == "Failed" and one["status"] == "True" for one in conditions):
-            uid = found["metadata"]["uid"]
-            ctx.cluster.delete("Job", name, namespace, uid=uid)
-            watching.gone(ctx.cluster, "Job", name, namespace=namespace, uid=uid, deadline=ctx.deadline)
+def _make_room(ctx: session.Session, jobs: list[Manifest]) -> None:
+    """What another deploy began to migrate ends before this one begins."""
+    migrating.make_room(
+        ctx.cluster,
+        ctx.target().namespace,
+        plan.APP,
+        {one["metadata"]["name"] for one in jobs},
+        deadline=ctx.deadline,
+        progress=ctx.say,
+    )
 
 
 def roll_out(ctx: session.Session, release: tuple[Manifest, ...]) -> None:
-    """Everything but the Ingress, until only this commit serves; then the Ingress; then what is not needed any more."""
+    """Everything but the Ingress, until only this commit serves; then the Ingress."""
     namespace, target = ctx.target().namespace, ctx.target()
     with ctx.phase("rollout"):
         given = logins.settled(ctx)
         try:
             _apply_app(ctx, [one for one in release if one["kind"] not in {"Job", "Ingress"}], given)
-            _wait(ctx, [("Deployment", plan.APP)])
+            # Pods are replaced one after another.
+            patience = ctx.config.app.startup_seconds * ctx.config.app.replicas + 60
+            ctx.await_ready(namespace, [("Deployment", plan.APP)], seconds=patience)
             waiting.served(ctx.cluster, namespace, plan.APP, target.head_sha, deadline=ctx.deadline)
         except errors.NotReady:
             _put_back(ctx)
             raise
     with ctx.phase("ingress"):
         apply(ctx, [one for one in release if one["kind"] == "Ingress"])
-    if not ctx.fresh:
-        _forget_the_previous(ctx, release)
 
 
 def _forget_the_previous(ctx: session.Session, release: tuple[Manifest, ...]) -> None:
@@ -139,8 +144,11 @@ def _forget_the_previous(ctx: session.Session, release: tuple[Manifest, ...]) ->
     pool.side_by_side(ends)
 
 
-def finish(ctx: session.Session, *, command: str, started: float) -> outcome.Outcome:
-    """Asks the link, writes on the namespace what was proven, and says so. Raises NotReady if it does not answer."""
+def finish(ctx: session.Session, release: tuple[Manifest, ...], *, command: str, started: float) -> outcome.Outcome:
+    """Asks the link, writes on the namespace what was proven, and then takes away what only the commit before needed.
+
+    Raises NotReady if the link does not answer: the commit before can still be put back.
+    """
     target = ctx.target()
     verified_from = "cluster"
     if ctx.config.ingress.enabled:
@@ -156,6 +164,8 @@ def finish(ctx: session.Session, *, command: str, started: float) -> outcome.Out
             **dict.fromkeys((environment.ASLEEP_SINCE, environment.REPLICAS)),
         },
     )
+    if not ctx.fresh:
+        _forget_the_previous(ctx, release)
     outputs = {
         "url": target.url,
         "ready": "true",
@@ -251,7 +261,3 @@ def _apply_app(ctx: session.Session, manifests: list[Manifest], given: Mapping[s
     """With the passwords that hold by now, which may not be those that it was rendered with."""
     apply(ctx, plan.logins.reading(manifests, given))
     logins.follow(ctx, given)
-
-
-def _wait(ctx: session.Session, workloads: list[tuple[str, str]]) -> None:
-    ctx.await_ready(ctx.target().namespace, workloads, seconds=ctx.config.app.startup_seconds + 60)

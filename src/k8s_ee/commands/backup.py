@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping
 
 import k8s_ee
 from k8s_ee import archive, environment, errors, outcome, plan, scratch, storage
-from k8s_ee.cluster import sleeping
+from k8s_ee.cluster import pool, sleeping
 from k8s_ee.commands import contents, inspect, keeping, seeds, session
 
 _AGAIN = "an archive is whole or not there, and the databases are as they were: run the same command again"
@@ -63,6 +63,8 @@ def only(ctx: session.Session, project: str) -> environment.Observed:
 def deployed(ctx: session.Session, observed: environment.Observed, wanted: Collection[str]) -> dict[str, str]:
     """The image of each of the `wanted` databases that is deployed; nothing wanted is all. Raises InputError."""
     there = images(ctx, observed)
+    if not wanted:
+        require_workloads(ctx, observed, there)
     missing = sorted({*wanted} - {*there})
     if missing or not there:
         has = ", ".join(there) or "none"
@@ -78,6 +80,20 @@ def images(ctx: session.Session, observed: environment.Observed) -> dict[str, st
     found = ctx.cluster.list("StatefulSet", observed.namespace, {environment.MANAGED_BY: environment.MANAGER})
     known = {one["metadata"]["name"]: one["spec"]["template"]["spec"]["containers"][0]["image"] for one in found}
     return {engine: known[engine] for engine in plan.ENGINES if engine in known}
+
+
+def require_workloads(ctx: session.Session, observed: environment.Observed, there: Collection[str]) -> None:
+    """Raises NotReady for a database that only seems not to be deployed: its volume is in use, its workload missing."""
+    others = [engine for name, engine in plan.ENGINES.items() if name not in there]
+    asked = [
+        functools.partial(ctx.cluster.get, "PersistentVolumeClaim", one.claim, observed.namespace) for one in others
+    ]
+    for engine, claim in zip(others, pool.side_by_side(asked), strict=True):
+        if claim and not plan.is_retired(claim):
+            raise errors.NotReady(
+                f"{engine.name} has its volume, but no workload: a deploy was cut off, or somebody deleted it",
+                hint="k8s-ee deploy-db brings it back; then run the same command again",
+            )
 
 
 def check_free(ctx: session.Session, place: storage.Place) -> None:

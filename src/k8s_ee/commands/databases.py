@@ -139,6 +139,7 @@ def _apply_one(ctx: session.Session, database: model.Database, manifests: tuple[
         functools.partial(ctx.cluster.apply, manifests, manager=manager, namespace=namespace),
     ]
     pool.side_by_side(applying)
+    volumes.deploy_again(ctx, engine, claim)
     if not ctx.fresh:
         ctx.cluster.prune(namespace, engine.name, manager, keep=names(manifests))
     if grows:
@@ -151,7 +152,7 @@ def _retire(ctx: session.Session, engine: plan.Engine) -> None:
     namespace = ctx.target().namespace
     claim = ctx.cluster.get("PersistentVolumeClaim", engine.claim, namespace)
     if claim:
-        volumes.remember(ctx, engine)
+        volumes.retire(ctx, engine, claim)
     ctx.cluster.prune(namespace, engine.name, plan.manager(engine.name), keep=set())
     if claim:
         ctx.notes.append(f"{engine.name} is not deployed any more: its volume and password are kept")

@@ -96,8 +96,15 @@ def provide(
 
 
 def give(ctx: session.Session, engine: plan.Engine, login: Manifest) -> None:
-    """The app's Secret, if it is not there."""
-    ctx.cluster.create(plan.logins.credentials(engine, login))
+    """The app's Secret, if it is not there; one of the same name with another password is of a login that is gone."""
+    wanted = plan.logins.credentials(engine, login)
+    if ctx.cluster.create(wanted) is not None:
+        return
+    name, namespace = wanted["metadata"]["name"], wanted["metadata"]["namespace"]
+    found = ctx.cluster.get("Secret", name, namespace)
+    if found and secrecy.decoded(found).get(engine.password) != secrecy.decoded(wanted).get(engine.password):
+        ctx.cluster.delete("Secret", name, namespace, uid=found["metadata"]["uid"])
+        ctx.cluster.create(wanted)
 
 
 def begin(ctx: session.Session, engine: plan.Engine, login: Manifest) -> Manifest:
@@ -176,9 +183,8 @@ def follow(ctx: session.Session, given: Mapping[str, str]) -> None:
 def roll(ctx: session.Session, namespace: str, names: Mapping[str, str]) -> Manifest | None:
     """Gives the app these Secrets (by engine) instead of those of other numbers. Its pod template, None = no app."""
     for attempt in range(_ROLLS):
-        if (
-            attempt
-        ):  # While it is being rolled, for another database perhaps, its status changes several times a second.
+        # While it is being rolled, for another database perhaps, its status changes several times a second.
+        if attempt:
             ctx.interrupted.wait(_PAUSE_SECONDS)
         found = ctx.cluster.get("Deployment", plan.APP, namespace)
         if found is None:

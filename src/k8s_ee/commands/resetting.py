@@ -108,7 +108,7 @@ def _bring_back(ctx: session.Session, image: str, started: float) -> outcome.Out
     release = app.render(ctx, image=image, passwords=logins.of_config(ctx))
     app.migrate(ctx, release)
     app.roll_out(ctx, release)
-    return app.finish(ctx, command="reset-db", started=started)
+    return app.finish(ctx, release, command="reset-db", started=started)
 
 
 def _without_app(ctx: session.Session) -> outcome.Outcome:

@@ -18,6 +18,7 @@ def save(ctx: session.Session, observed: Observed, to: str) -> Observed:
     """
     place, began = _place(observed, to, backup.name(observed, ctx.now())), ctx.now()
     images = backup.images(ctx, observed)
+    backup.require_workloads(ctx, observed, images)
     if images:
         _make_room(place, pathlib.Path(to))
         backup.check_free(ctx, place)

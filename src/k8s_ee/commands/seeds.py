@@ -12,7 +12,7 @@ import secrets
 from collections.abc import Collection, Iterable, Sequence
 
 from k8s_ee import errors, plan
-from k8s_ee.cluster import resetting
+from k8s_ee.cluster import pool, resetting
 from k8s_ee.commands import contents, dumps, session, volumes
 from k8s_ee.config import model
 from k8s_ee.plan import seeding
@@ -20,8 +20,13 @@ from k8s_ee.plan import seeding
 _WHY = {"new": "is new, and the database has been in use before", "changed": "is not the one that was loaded"}
 
 
-def wanted(ctx: session.Session) -> bool:
-    return any(one.seed for one in ctx.config.deployed)
+def to_come(ctx: session.Session) -> bool:
+    """Whether a database is loaded, or emptied of half a seed, before an app may use it."""
+    deployed = [plan.ENGINES[one.engine] for one in ctx.config.deployed]
+    if any(one.seed for one in ctx.config.deployed) or ctx.fresh:
+        return any(one.seed for one in ctx.config.deployed)
+    claims = pool.side_by_side([functools.partial(volumes.of, ctx, engine) for engine in deployed])
+    return any(seeding.noted(claim).startswith(seeding.LOADING) for claim in claims)
 
 
 def check(ctx: session.Session, some: Sequence[model.Database] | None = None) -> None:
@@ -79,7 +84,9 @@ def _checkout(ctx: session.Session) -> pathlib.Path:
 
 def _apply(ctx: session.Session, one: model.Database) -> None:
     engine, digest = plan.ENGINES[one.engine], dumps.digest(ctx.config, one, _checkout(ctx))
-    before = seeding.noted(volumes.of(ctx, engine))
+    claim = volumes.of(ctx, engine)
+    volumes.note_version(ctx, one, claim)
+    before = seeding.noted(claim)
     step = seeding.step(before, digest)
     _tell(ctx, one, step)
     if step == "settle":
@@ -87,6 +94,8 @@ def _apply(ctx: session.Session, one: model.Database) -> None:
     elif step == "mend" and not digest:
         _empty(ctx, engine)
         _note(ctx, engine, before, seeding.NONE)
+        anew = f"; its bootstrap runs only in a new one: k8s-ee reset-db {engine.name}" if one.bootstrap else ""
+        ctx.notes.append(f"{engine.name} was emptied of a seed that was not loaded to its end{anew}")
     elif step in {"load", "mend"}:
         try:
             _load(ctx, one, before, digest)

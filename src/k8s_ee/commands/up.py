@@ -45,15 +45,14 @@ def up(ctx: session.Session, *, image: str) -> outcome.Outcome:
             functools.partial(databases.apply, ctx, stores),
             functools.partial(reporting.begin, ctx, "up", phase="databases"),
         ]
-        first = app.first_step(release)
-        if ctx.config.databases and not seeds.wanted(ctx) and not _deployed_before(ctx):
-            steps.append(functools.partial(app.apply, ctx, first))
+        if ctx.config.databases and not _deployed_before(ctx) and not seeds.to_come(ctx):
+            steps.append(functools.partial(app.begin, ctx, release))
         pool.side_by_side(steps)
         databases.wait(ctx)
     databases.fill(ctx)
     app.migrate(ctx, release)
     app.roll_out(ctx, release)
-    return app.finish(ctx, command="up", started=started)
+    return app.finish(ctx, release, command="up", started=started)
 
 
 def _render(ctx: session.Session, image: str) -> tuple[dict[str, tuple[Manifest, ...]], tuple[Manifest, ...]]:

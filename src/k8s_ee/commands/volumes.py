@@ -1,4 +1,4 @@
-"""The volumes of databases: made larger where that can be, and remembered of which version they are."""
+"""The volumes of databases: made larger where that can be, and what is noted on them of their data."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from k8s_ee import errors, plan
 from k8s_ee.cluster import kinds, messages, refusals, watching
-from k8s_ee.commands import session
+from k8s_ee.commands import contents, session
 from k8s_ee.config import model, quantities
 from k8s_ee.plan import keeping
 
@@ -52,12 +52,30 @@ def wait(ctx: session.Session, wanted: model.Database) -> None:
     )
 
 
-def remember(ctx: session.Session, engine: plan.Engine) -> None:
-    """Writes on the volume of which version its data is, as long as there is a workload that knows."""
-    running = ctx.cluster.get("StatefulSet", engine.name, ctx.target().namespace)
-    noted = keeping.remembered(running, engine) if running else {}
-    if noted:
-        _patch(ctx, engine, {"metadata": {"annotations": noted}})
+def note_version(ctx: session.Session, wanted: model.Database, claim: Manifest | None) -> None:
+    """Once it answers: of which version its data is, for as long as there is a volume. Asked where the config is vague.
+
+    A later version is judged by this, and not by whether the database happens to answer at that moment.
+    """
+    engine, version = plan.ENGINES[wanted.engine], keeping.asked_version(wanted, ctx.platform)
+    if claim is None or keeping.known_version(claim) or not version:
+        return
+    if not keeping.is_exact(version, engine):
+        version = contents.version(ctx, ctx.target().namespace, engine) or version
+    _patch(ctx, engine, {"metadata": {"annotations": {keeping.VERSION: version}}})
+
+
+def retire(ctx: session.Session, engine: plan.Engine, claim: Manifest) -> None:
+    """Before its workload goes: that it goes on purpose."""
+    if not keeping.is_retired(claim):
+        running = ctx.cluster.get("StatefulSet", engine.name, ctx.target().namespace)
+        _patch(ctx, engine, {"metadata": {"annotations": keeping.retired(claim, running, engine)}})
+
+
+def deploy_again(ctx: session.Session, engine: plan.Engine, claim: Manifest | None) -> None:
+    """Once its workload is there again."""
+    if claim and keeping.is_retired(claim):
+        _patch(ctx, engine, {"metadata": {"annotations": {keeping.RETIRED: None}}})
 
 
 def of(ctx: session.Session, engine: plan.Engine) -> Manifest | None:

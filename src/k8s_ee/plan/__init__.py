@@ -12,6 +12,7 @@ from k8s_ee.plan.components import FENCE, Component, Manifest, manager
 from k8s_ee.plan.engines import ENGINES, Engine, database
 from k8s_ee.plan.isolation import fence, namespace
 from k8s_ee.plan.keeping import check as check_data
+from k8s_ee.plan.keeping import is_retired
 from k8s_ee.plan.quota import beside, holding, widened
 from k8s_ee.plan.seeding import carrier
 
@@ -30,6 +31,7 @@ __all__ = [
     "database",
     "fence",
     "holding",
+    "is_retired",
     "logins",
     "manager",
     "namespace",

@@ -13,7 +13,9 @@ from k8s_ee.plan import engines
 Manifest = Mapping[str, Any]
 
 VERSION = "k8s-ee/database-version"
-"""On the volume of a database that is not deployed any more: nothing else would know of which version the data is."""
+"""On the volume, from its database's first answer on: of which version the data is."""
+RETIRED = "k8s-ee/database-retired"
+"""On the volume of a database that is not in k8s-ee.yaml any more: no workload is missing."""
 _WANTED = "WANTED_VERSION"
 """The variable by which the charts tell a database which version it must be."""
 
@@ -61,9 +63,31 @@ def not_growing(
     return found.error()
 
 
-def remembered(running: Manifest, engine: engines.Engine) -> dict[str, str]:
-    """Annotations for the volume of a database that is not to be deployed any more; none if it never answered."""
-    return {VERSION: _version(running, engine)} if _has_answered(running) else {}
+def asked_version(wanted: model.Database, platform: model.Platform) -> str:
+    """Empty where only the platform's own image knows."""
+    engine = engines.ENGINES[wanted.engine]
+    is_default = engines.image(engine, wanted, platform) == engine.default_image
+    return wanted.version or (engine.default_version if is_default else "")
+
+
+def is_exact(version: str, engine: engines.Engine) -> bool:
+    """Whether it says of which series the data is: 11 does not where 11.4 can't read what 11.8 wrote."""
+    return version.count(".") >= engine.series - 1
+
+
+def known_version(claim: Manifest | None) -> str:
+    """Of the data, as was noted on its volume; else empty."""
+    return str((claim["metadata"].get("annotations") or {}).get(VERSION, "")) if claim else ""
+
+
+def is_retired(claim: Manifest) -> bool:
+    return RETIRED in (claim["metadata"].get("annotations") or {})
+
+
+def retired(claim: Manifest, running: Manifest | None, engine: engines.Engine) -> dict[str, str]:
+    """Annotations for its volume before its workload goes, and with that whoever knows the version."""
+    version = known_version(claim) or (_version(running, engine) if running and _answers(running) else "")
+    return {RETIRED: "true"} | ({VERSION: version} if version else {})
 
 
 def _sizes(
@@ -79,8 +103,7 @@ def _versions(
     wanted: model.Database, target: environment.Environment, platform: model.Platform, *, before: str
 ) -> Iterator[rules.Finding]:
     engine, key = engines.ENGINES[wanted.engine], f"databases.{wanted.engine}.version"
-    is_default = engines.image(engine, wanted, platform) == engine.default_image
-    asked = wanted.version or (engine.default_version if is_default else "")
+    asked = asked_version(wanted, platform)
     if before and asked and not _same_series(asked, before, engine):
         series = ".".join(before.split(".")[: engine.series])
         given = f"is {asked}" if wanted.version else f"is not given, which means {asked}"
@@ -90,15 +113,15 @@ def _versions(
 
 def _data_version(wanted: model.Database, claim: Manifest | None, running: Manifest | None) -> str:
     """Empty when nobody can say; then the database itself refuses what it can't read."""
-    answered = _version(running, engines.ENGINES[wanted.engine]) if running and _has_answered(running) else ""
-    return answered or _annotated(claim)
+    noted = known_version(claim)
+    return noted or (_version(running, engines.ENGINES[wanted.engine]) if running and _answers(running) else "")
 
 
-def _has_answered(running: Manifest) -> bool:
-    """Only what answers, or did before it was put to sleep, says of which version the data is: others never began."""
+def _answers(running: Manifest) -> bool:
+    """Only what answers says of which version the data is: others never began."""
     status = running.get("status") or {}
     is_current = status.get("currentRevision") == status.get("updateRevision")
-    return running["spec"].get("replicas") == 0 or (bool(status.get("readyReplicas")) and is_current)
+    return bool(status.get("readyReplicas")) and is_current
 
 
 def _new(wanted: model.Database, target: environment.Environment) -> str:
@@ -117,14 +140,9 @@ def _asked(claim: Manifest) -> decimal.Decimal:
     return quantities.parse(_text(claim))
 
 
-def _annotated(claim: Manifest | None) -> str:
-    return str((claim["metadata"].get("annotations") or {}).get(VERSION, "")) if claim else ""
-
-
-def _version(running: Manifest | None, engine: engines.Engine) -> str:
+def _version(running: Manifest, engine: engines.Engine) -> str:
     """What was asked for the last time; empty where only the platform's own image knows."""
-    containers = running["spec"]["template"]["spec"]["containers"] if running else []
-    for container in containers:
+    for container in running["spec"]["template"]["spec"]["containers"]:
         asked = {one["name"]: one.get("value", "") for one in container.get("env") or []}.get(_WANTED)
         if asked or container["image"] == engine.default_image:
             return str(asked or engine.default_version)

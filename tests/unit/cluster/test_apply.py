@@ -47,7 +47,7 @@ def test_a_conflict_with_another_writer_is_tried_again(kube: wire.Kube, api: clu
 
 @pytest.mark.parametrize(("kind", "api_version", "plural", "propagation"), [
     ("Deployment", "apps/v1", "deployments", "Background"),
-    ("Job", "batch/v1", "jobs", "Background"),
+    ("Job", "batch/v1", "jobs", "Foreground"),
     ("StatefulSet", "apps/v1", "statefulsets", "Orphan"),
 ])  # fmt: skip
 def test_what_can_not_be_changed_is_made_again(

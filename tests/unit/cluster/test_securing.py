@@ -109,18 +109,23 @@ def test_whoever_woke_it_in_between_keeps_it(kube: wire.Kube, api: cluster.Clust
     assert replicas(kube)["postgresql"] == 1, "it came while we stopped it"
 
 
-def test_the_pods_of_the_app_have_ended_before(kube: wire.Kube, api: cluster.Cluster, observe: Observe) -> None:
+def test_the_pods_of_the_app_and_of_its_migration_have_ended_before(
+    kube: wire.Kube, api: cluster.Cluster, observe: Observe
+) -> None:
     def owned(kind: str) -> dict[str, Any]:
         owners = [{"kind": kind, "name": "x", "uid": "u"}]
         return {"metadata": {"name": f"of-a-{kind.lower()}", "labels": OURS, "ownerReferences": owners}}
 
     kube.put(PODS, owned("ReplicaSet") | {"status": {"phase": "Running"}})
     kube.put(PODS, owned("Job") | {"status": {"phase": "Running"}})
-    observed, began = observe(), time.monotonic()
-    with pytest.raises(errors.NotReady), roused(kube, api, observed, seconds=0.5):
-        raise AssertionError("nobody may write")
-    assert time.monotonic() - began >= 0.5
-    kube.put(PODS, owned("ReplicaSet") | {"status": {"phase": "Succeeded"}})
+    kube.put(PODS, owned("StatefulSet") | {"status": {"phase": "Running"}})
+    observed = observe()
+    for kind in ("ReplicaSet", "Job"):
+        began = time.monotonic()
+        with pytest.raises(errors.NotReady), roused(kube, api, observed, seconds=0.5):
+            raise AssertionError("nobody may write")
+        assert time.monotonic() - began >= 0.5
+        kube.put(PODS, owned(kind) | {"status": {"phase": "Succeeded"}})
     with roused(kube, api, observed):
         pass
 

@@ -31,7 +31,8 @@ def read(found: dict[str, Any]) -> str:
 
 
 def workload(kind: str, name: str, secret: str) -> dict[str, Any]:
-    metadata = {"name": name, "namespace": NAMESPACE}
+    labels = {environment.MANAGED_BY: environment.MANAGER, environment.COMPONENT: "app"}
+    metadata = {"name": name, "namespace": NAMESPACE, "labels": labels}
     version = "batch/v1" if kind == "Job" else "apps/v1"
     spec = {"template": template(secret)} | ({"replicas": 2} if kind == "Deployment" else {})
     return {"apiVersion": version, "kind": kind, "metadata": metadata, "spec": spec}

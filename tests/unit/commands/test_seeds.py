@@ -9,7 +9,7 @@ import pytest
 
 from k8s_ee import config, errors
 from k8s_ee.commands import dumps, seeds, session
-from k8s_ee.plan import seeding
+from k8s_ee.plan import keeping, seeding
 from tests.unit.commands import sweeps
 from tests.unit.commands.test_janitor import world as world  # noqa: PLC0414 - the fixture
 from tests.wire import commands, kube
@@ -21,7 +21,7 @@ def deploy(world: sweeps.World, folder: pathlib.Path, before: str, *, seed: bool
     """Of an environment whose database has this note on its volume."""
     (folder / "seed.redis").write_text("0 x61 0 SET x61\n")
     world.put(7)
-    annotations = {seeding.NOTE: before} if before else {}
+    annotations = {keeping.VERSION: "8"} | ({seeding.NOTE: before} if before else {})
     world.kube.put(CLAIMS, {"metadata": {"name": "data-redis-0", "annotations": annotations}, "spec": {}})
     ctx = world.session(
         after=sweeps.HOUR, number=7, repository="acme/shop", repository_id=42, head_sha="a" * 40, workspace=folder

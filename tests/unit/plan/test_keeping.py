@@ -104,9 +104,11 @@ def test_a_series_of_mariadb_is_two_numbers_as_far_as_they_were_given() -> None:
 
 
 def test_the_version_is_known_of_a_volume_whose_database_is_not_deployed_any_more() -> None:
-    noted = keeping.remembered(running("16.1"), plan.ENGINES["postgresql"])[keeping.VERSION]
+    noted = keeping.retired(claim("1Gi"), running("16.1"), plan.ENGINES["postgresql"])[keeping.VERSION]
     assert "of version 16.1" in refused("{version: '17'}", claim=claim("1Gi", version=noted)).message
     check("{version: '16'}", claim=claim("1Gi", version=noted))
+    again = keeping.retired(claim("1Gi", version=noted), running("17"), plan.ENGINES["postgresql"])
+    assert again == {keeping.RETIRED: "true", keeping.VERSION: "16.1"}
 
 
 def test_the_version_of_the_default_image_is_known_and_that_of_a_platforms_own_is_not() -> None:
@@ -125,14 +127,28 @@ def test_the_version_is_read_where_the_chart_writes_it() -> None:
 def test_a_version_that_never_answered_says_nothing_about_the_data() -> None:
     check("{version: '17'}", claim=claim("1Gi"), running=running("99", ready=0))
     check("{version: '17'}", running=running("99", ready=0))
-    assert keeping.remembered(running("99", ready=0), plan.ENGINES["postgresql"]) == {}
+    assert list(keeping.retired(claim("1Gi"), running("99", ready=0), plan.ENGINES["postgresql"])) == [keeping.RETIRED]
     assert "of version 16" in refused("true", claim=claim("1Gi", version="16"), running=running("99", ready=0)).message
 
 
-def test_one_that_sleeps_still_says_of_which_version_its_data_is() -> None:
+def test_what_is_noted_on_the_volume_counts_whether_it_answers_sleeps_or_is_down_at_the_moment() -> None:
     asleep = running("16", ready=0)
     asleep["spec"]["replicas"] = 0
-    assert "of version 16" in refused("{version: '17'}", claim=claim("1Gi"), running=asleep).message
+    for found in (asleep, running("16", ready=0), running("17"), None):
+        assert "of version 16" in refused("{version: '17'}", claim=claim("1Gi", version="16"), running=found).message
+        check("{version: '16.4'}", claim=claim("1Gi", version="16"), running=found)
+
+
+def test_one_that_was_put_to_sleep_before_it_ever_answered_does_not_say_of_which_version_its_data_is() -> None:
+    asleep = running("99", ready=0)
+    asleep["spec"]["replicas"] = 0
+    check("{version: '17'}", claim=claim("1Gi"), running=asleep)
+
+
+def test_a_vague_version_is_told_from_an_exact_one() -> None:
+    mariadb, postgresql = plan.ENGINES["mariadb"], plan.ENGINES["postgresql"]
+    assert [keeping.is_exact(one, mariadb) for one in ("11", "11.8", "11.8.3")] == [False, True, True]
+    assert keeping.is_exact("17", postgresql)
 
 
 def test_a_version_that_is_not_given_any_more_is_the_default_one() -> None:

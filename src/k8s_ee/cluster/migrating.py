@@ -1,0 +1,95 @@
+"""One migration at a time, also where a deploy was cut off while its own ran."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from k8s_ee import environment, errors
+from k8s_ee.cluster import objects, pool, watching
+
+if TYPE_CHECKING:
+    from k8s_ee.cluster import client
+
+Manifest = dict[str, Any]
+_ENDED = frozenset({"Succeeded", "Failed"})
+
+
+def make_room(
+    cluster: client.Cluster,
+    namespace: str,
+    app: str,
+    wanted: Collection[str],
+    *,
+    deadline: float,
+    progress: Callable[[str], None],
+) -> None:
+    """Returns when no migration is at work but Jobs whose names are `wanted`, and none of these has failed.
+
+    What has begun to migrate is waited for: cut off, it may leave tables half changed. A Job that has not is deleted:
+    it may wait for an image that will never be there. So is a wanted one that failed, for it would stay so. Raises
+    NotReady at `deadline` (`time.monotonic()`).
+    """
+    mine = {environment.MANAGED_BY: environment.MANAGER, environment.COMPONENT: app}
+    listing = [functools.partial(cluster.list, kind, namespace, mine) for kind in ("Job", "Pod")]
+    found_jobs, found_pods = pool.side_by_side(listing)
+    if cluster.dry_run or not any(_in_the_way(found_jobs, found_pods, wanted)):
+        return
+    deleted, said = set[str](), set[str]()
+    subjects = [watching.Subject(kind, namespace, labels=tuple(mine.items())) for kind in ("Job", "Pod")]
+    with watching.watching(cluster, subjects) as watch:
+        while True:
+            watch.next(deadline - time.monotonic())
+            seen, pods = watch.view.of("Job"), watch.view.of("Pod")
+            jobs, ending = _in_the_way(seen, pods, wanted) if watch.complete else ([], [])
+            for job in jobs:
+                name, uid = job["metadata"]["name"], job["metadata"]["uid"]
+                if uid not in deleted and (_failed(job) or not any(map(_begun, objects.owned_by(job, pods)))):
+                    deleted.add(uid)
+                    # The Job stays until its pods are gone.
+                    cluster.delete("Job", name, namespace, uid=uid, propagation="Foreground")
+            left = [one["metadata"]["name"] for one in (*jobs, *ending)]
+            if watch.complete and not left:
+                return
+            for one in (*jobs, *ending):
+                if one["metadata"]["uid"] not in deleted | said:
+                    said.add(one["metadata"]["uid"])
+                    progress(f"{one['metadata']['name']}: a migration of an earlier deploy, waiting for its end")
+            if time.monotonic() >= deadline:
+                raise errors.NotReady(
+                    f"the migration of an earlier deploy still runs: {', '.join(left) or 'it can not be seen'}",
+                    hint=f"`kubectl -n {namespace} logs --selector app.kubernetes.io/name=migrate` shows what it does; "
+                    "run the same command again when it is over, or once you have deleted its Job",
+                )
+
+
+def _in_the_way(
+    jobs: Sequence[Manifest], pods: Sequence[Manifest], wanted: Collection[str]
+) -> tuple[list[Manifest], list[Manifest]]:
+    """Jobs that are at work or must be made anew; and pods, not yet over, whose Job is gone or over."""
+    blocking = [job for job in jobs if _failed(job) == (job["metadata"]["name"] in wanted) and not _complete(job)]
+    others = [job for job in jobs if job in blocking or job["metadata"]["name"] in wanted]
+    known = {job["metadata"]["uid"] for job in others}
+    owned = [(pod, [o for o in pod["metadata"].get("ownerReferences") or [] if o["kind"] == "Job"]) for pod in pods]
+    ending = [pod for pod, jobs in owned if jobs and not _ended(pod) and not known & {one["uid"] for one in jobs}]
+    return blocking, ending
+
+
+def _failed(job: Manifest) -> bool:
+    return bool(objects.conditions(job, "Failed", "True"))
+
+
+def _complete(job: Manifest) -> bool:
+    return bool(objects.conditions(job, "Complete", "True"))
+
+
+def _ended(pod: Manifest) -> bool:
+    return (pod.get("status") or {}).get("phase") in _ENDED
+
+
+def _begun(pod: Mapping[str, Any]) -> bool:
+    """Whether its own container was started; those that wait for databases come before it."""
+    statuses = (pod.get("status") or {}).get("containerStatuses") or []
+    return any({"running", "terminated"} & (one.get("state") or {}).keys() for one in statuses)
