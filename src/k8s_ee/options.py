@@ -82,7 +82,12 @@ CLUSTER = (
 )
 COMMON = (
     option("--dry-run", is_flag=True, help="Say what would happen; the API server checks it, nothing is kept."),
-    option("--timeout", type=click.FloatRange(1), default=600, show_default=True, help="Seconds for all of it."),
+    option(
+        "--timeout",
+        type=click.FloatRange(1),
+        show_default="600, or more where a startupSeconds needs it",
+        help="Seconds for all of it.",
+    ),
 )
 PLATFORM = (option("--platform-file", type=click.Path(path_type=pathlib.Path), help="Platform settings from a file."),)
 CONFIG = (

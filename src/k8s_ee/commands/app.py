@@ -123,9 +123,7 @@ def roll_out(ctx: session.Session, release: tuple[Manifest, ...]) -> None:
         given = logins.settled(ctx)
         try:
             _apply_app(ctx, [one for one in release if one["kind"] not in {"Job", "Ingress"}], given)
-            # Pods are replaced one after another.
-            patience = ctx.config.app.startup_seconds * ctx.config.app.replicas + 60
-            ctx.await_ready(namespace, [("Deployment", plan.APP)], seconds=patience)
+            ctx.await_ready(namespace, [("Deployment", plan.APP)], seconds=ctx.config.rollout_seconds + 60)
             waiting.served(ctx.cluster, namespace, plan.APP, target.head_sha, deadline=ctx.deadline)
         except errors.NotReady:
             _put_back(ctx)

@@ -28,13 +28,16 @@ _WHERE_FACTS_COME_FROM = "in a workflow they come from the pull_request event; e
 # The clients are imported when they are first used: `validate` is run on every push and needs neither.
 
 
+_SECONDS, _MARGIN_SECONDS = (600.0, 300.0)
+
+
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """What the command line adds to the environment. `timeout` in seconds, for the command as a whole."""
+    """What the command line adds to the environment. `timeout`: seconds for the command as a whole, None = enough."""
 
     config_path: pathlib.Path = pathlib.Path("k8s-ee.yaml")
     platform_file: pathlib.Path | None = None
-    timeout: float = 600
+    timeout: float | None = None
     dry_run: bool = False
 
 
@@ -105,7 +108,15 @@ class Session:
     @property
     def deadline(self) -> float:
         """On the monotonic clock, in seconds."""
-        return self._started + self.options.timeout + self.waited
+        return self._started + self._seconds + self.waited
+
+    @property
+    def _seconds(self) -> float:
+        """Where nobody has said: as long as everything may take by what is configured, if that is read already."""
+        if self.options.timeout is not None:
+            return self.options.timeout
+        known = self.__dict__.get("config")
+        return max(_SECONDS, known.startup_seconds + _MARGIN_SECONDS) if known else _SECONDS
 
     def until(self, deadline: float) -> Session:
         """The same session and journal for a part that has less time, up to `deadline` on the monotonic clock."""

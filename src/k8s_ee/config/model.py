@@ -128,6 +128,16 @@ class Config:
     """Line and column of each key by dotted path ("app.port", list items by number), for problems found later."""
 
     @property
+    def rollout_seconds(self) -> int:
+        """In which every pod of the app has started: they are replaced one after another."""
+        return self.app.startup_seconds * self.app.replicas
+
+    @property
+    def startup_seconds(self) -> int:
+        """In which everything has started, the slowest database before the app."""
+        return max((one.startup_seconds for one in self.databases), default=0) + self.rollout_seconds
+
+    @property
     def deployed(self) -> tuple[Database, ...]:
         """The databases that are the environment's own."""
         return tuple(one for one in self.databases if not one.external)
