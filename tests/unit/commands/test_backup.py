@@ -12,8 +12,8 @@ import threading
 import pytest
 
 from k8s_ee import archive, errors
-from k8s_ee.commands import backup, restore, session
-from k8s_ee.plan import seeding
+from k8s_ee.commands import backup, restore, saving, session
+from k8s_ee.plan import keeping, seeding
 from tests.unit.cluster import conftest
 from tests.unit.commands.test_lifecycle import CREATED, World
 from tests.unit.commands.test_lifecycle import world as world  # noqa: PLC0414 - the fixture
@@ -53,6 +53,23 @@ def test_a_database_that_is_not_there_and_an_environment_without_any_are_named(
     del world.kube.objects[(SETS, "redis")]
     with pytest.raises(errors.InputError, match="has no database"):
         backup.backup(asked(world), engines=(), to=str(tmp_path))
+
+
+def test_a_database_whose_workload_is_missing_at_the_moment_is_no_database_that_is_not_there(
+    world: World, tmp_path: pathlib.Path
+) -> None:
+    """A deploy that was killed while it made the volume larger leaves it so."""
+    deploy(world, "redis")
+    claim = {"metadata": {"name": "data-postgresql-0"}, "spec": {}}
+    world.kube.put(CLAIMS, claim)
+    with pytest.raises(errors.NotReady, match="postgresql has its volume, but no workload") as wrong:
+        backup.backup(asked(world, dry_run=True), engines=(), to=str(tmp_path))
+    assert "deploy-db" in wrong.value.hint
+    with pytest.raises(errors.NotReady, match="postgresql"):
+        saving.save(asked(world), asked(world).observed_environments()[0], str(tmp_path))
+    assert backup.backup(asked(world, dry_run=True), engines=("redis",), to=str(tmp_path)).state == "planned"
+    world.kube.put(CLAIMS, {**claim, "metadata": {**claim["metadata"], "annotations": {keeping.RETIRED: "true"}}})
+    assert backup.backup(asked(world, dry_run=True), engines=(), to=str(tmp_path)).outputs["databases"] == "redis"
 
 
 def test_several_environments_are_too_many(world: World, tmp_path: pathlib.Path) -> None:

@@ -6,21 +6,21 @@ from typing import Any
 
 import pytest
 
-from k8s_ee import environment, plan
-from k8s_ee.commands import databases
+from k8s_ee import environment, errors, plan, probe
+from k8s_ee.commands import app, databases, session
 from k8s_ee.config import model
+from k8s_ee.plan import keeping
 from tests.unit.commands import sweeps
 from tests.unit.commands.test_janitor import world as world  # noqa: PLC0414 - the fixture
 
 FACTS: dict[str, Any] = {"repository": "acme/shop", "repository_id": 42, "number": 7, "head_sha": "a" * 40}
 
 
-@pytest.mark.parametrize("fresh", [False, True])
-def test_its_workload_goes_last_and_its_volume_stays(world: sweeps.World, fresh: bool) -> None:
+def deployed(world: sweeps.World) -> session.Session:
+    """Where its volume and its workload are, and neither is in the config."""
     name = world.put(7)
     ctx = world.session(after=sweeps.HOUR, **FACTS)
     ctx.__dict__["config"] = model.Config(project=environment.ProjectId("shop"))
-    ctx.fresh = fresh
     labels = {environment.MANAGED_BY: environment.MANAGER, environment.COMPONENT: "redis"}
     workload = {
         "apiVersion": "apps/v1",
@@ -29,10 +29,34 @@ def test_its_workload_goes_last_and_its_volume_stays(world: sweeps.World, fresh:
         "spec": {"template": {"metadata": {}, "spec": {"containers": []}}},
     }
     ctx.cluster.apply((workload,), manager=plan.manager("redis"), namespace=name)
-    world.kube.put(f"/api/v1/namespaces/{name}/persistentvolumeclaims", {"metadata": {"name": "data-redis-0"}})
+    claim = {"metadata": {"name": "data-redis-0"}, "spec": {"resources": {"requests": {"storage": "1Gi"}}}}
+    world.kube.put(f"/api/v1/namespaces/{name}/persistentvolumeclaims", claim)
+    return ctx
+
+
+@pytest.mark.parametrize("fresh", [False, True])
+def test_its_workload_goes_last_and_its_volume_stays(world: sweeps.World, fresh: bool) -> None:
+    ctx = deployed(world)
+    ctx.fresh, name = fresh, ctx.target().namespace
     databases.apply(ctx, {})
     assert ctx.cluster.get("StatefulSet", "redis", name)
     databases.retire(ctx)
     assert bool(ctx.cluster.get("StatefulSet", "redis", name)) is fresh
-    assert ctx.cluster.get("PersistentVolumeClaim", "data-redis-0", name)
+    claim = ctx.cluster.get("PersistentVolumeClaim", "data-redis-0", name)
+    assert claim is not None
+    assert keeping.is_retired(claim) is not fresh
     assert ctx.notes == ([] if fresh else ["redis is not deployed any more: its volume and password are kept"])
+
+
+def test_it_stays_until_the_link_has_answered_for_the_commit_before_may_have_to_be_put_back(
+    world: sweeps.World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ctx = deployed(world)
+    databases.require_namespace(ctx)
+    monkeypatch.setattr(probe, "until_ready", lambda *_asked, **_how: probe.Answer(503))
+    with pytest.raises(errors.NotReady, match="answered 503"):
+        app.finish(ctx, (), command="up", started=0)
+    assert ctx.cluster.get("StatefulSet", "redis", ctx.target().namespace)
+    monkeypatch.setattr(probe, "until_ready", lambda *_asked, **_how: probe.Answer(200))
+    assert app.finish(ctx, (), command="up", started=0).state == "ready"
+    assert ctx.cluster.get("StatefulSet", "redis", ctx.target().namespace) is None

@@ -147,3 +147,26 @@ def test_what_was_there_before_any_seed_is_never_noted_as_half_of_one(
 
 def _body(seen: kube.Seen) -> dict[str, Any]:
     return dict(seen.body)
+
+
+@pytest.mark.parametrize(
+    ("before", "seed", "comes"),
+    [("", True, True), ("", False, False), ("none", False, False), ("loading x y", False, True)],
+)
+def test_an_app_is_not_begun_beside_a_database_that_is_still_to_be_loaded_or_emptied(
+    world: sweeps.World, tmp_path: pathlib.Path, before: str, *, seed: bool, comes: bool
+) -> None:
+    assert seeds.to_come(deploy(world, tmp_path, before, seed=seed)) is comes
+
+
+def test_what_is_left_of_a_seed_that_is_wanted_no_more_is_said_to_be_gone(
+    world: sweeps.World, tmp_path: pathlib.Path
+) -> None:
+    ctx = deploy(world, tmp_path, "loading x y", seed=False)
+    ready = {"replicas": 1, "readyReplicas": 1, "updatedReplicas": 1, "currentRevision": "1", "updateRevision": "1"}
+    sets = "/apis/apps/v1/namespaces/shop-pr-7/statefulsets"
+    world.kube.put(sets, {"metadata": {"name": "redis", "generation": 1}, "spec": {"replicas": 1}, "status": ready})
+    world.kube.objects[sets, "redis"]["status"]["observedGeneration"] = 1
+    seeds.apply(ctx)
+    assert ctx.notes == ["redis was emptied of a seed that was not loaded to its end"]
+    assert note(world) == "none"
