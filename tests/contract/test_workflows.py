@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pathlib
+import re
 from typing import Any
 
 import pytest
@@ -101,6 +102,16 @@ def test_the_stub_that_cleans_up_hands_on_what_it_is_asked_for() -> None:
 def test_every_failure_is_reported(workflow: dict[str, Any]) -> None:
     assert set(workflow["jobs"]["report"]["needs"]) == set(workflow["jobs"]) - {"destroy", "report"}
     assert workflow["jobs"]["report"]["if"].startswith("always() && ")
+
+
+def test_each_job_hands_on_whether_it_has_said_why_it_failed(workflow: dict[str, Any]) -> None:
+    """Of every step of ours in it: one that died before it could say so is told of by `report`."""
+    for name in workflow["jobs"]["report"]["needs"]:
+        job = workflow["jobs"][name]
+        speaking = {one["id"] for one in job["steps"] if "id" in one}
+        for output in {"failure"} if name in {"validate", "build"} else {"failure", "state"}:
+            named = set(re.findall(rf"steps\.([\w-]+)\.outputs\.{output}\b", job["outputs"][output]))
+            assert named == speaking, (name, output)
 
 
 def test_a_finished_image_is_deployed_as_the_root_action_does(workflow: dict[str, Any]) -> None:
