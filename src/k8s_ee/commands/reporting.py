@@ -140,7 +140,9 @@ def _deployment(ctx: session.Session, github: githubs.GitHub, result: outcome.Ou
     number, target = ctx.settings.number, result.environment
     if result.state == "destroyed":
         # Without a project it was the whole pull request: also what a renamed project has left behind.
-        github.deactivate(number, namespace=known.namespace if result.data.get("project") or target else "")
+        one_of_many = bool(result.data.get("project") or target)
+        if known.namespace or not one_of_many:
+            github.deactivate(number, namespace=known.namespace if one_of_many else "")
     elif result.state == "backing-up":
         for namespace in json.loads(result.outputs["deleted"]):  # Those had no backup to wait for.
             github.deactivate(number, namespace=namespace)
