@@ -147,6 +147,17 @@ def test_each_input_and_secret_of_the_workflow_is_described_and_used(path: pathl
             assert f"{kind}.{name}" in jobs, name
 
 
+@pytest.mark.parametrize("path", [actionfiles.REUSABLE, STUBS / "preview-steps.yml"], ids=lambda path: path.name)
+def test_nothing_is_deployed_to_an_environment_that_waits_for_room(path: pathlib.Path) -> None:
+    assert actionfiles.unguarded(actionfiles.load(path)) == []
+
+
+def test_a_step_that_does_not_ask_whether_there_was_room_is_found(workflow: dict[str, Any]) -> None:
+    del workflow["jobs"]["prepare"]["steps"][-1]["if"]
+    workflow["jobs"]["deploy"]["if"] = "success()"
+    assert actionfiles.unguarded(workflow) == ["prepare: deploy-db", "deploy: deploy-app"]
+
+
 BREAKS: dict[str, tuple[str, dict[str, Any]]] = {
     "an OIDC token": ("build", {"permissions": {**actionfiles.BUILDS, "id-token": "write"}}),
     "a wider permission": ("build", {"permissions": {"contents": "write", "packages": "write"}}),
