@@ -79,7 +79,7 @@ def render(ctx: session.Session, *, image: str) -> outcome.Outcome:
 
     if not ctx.options.platform_file:
         raise errors.InputError("render needs --platform-file", hint="it talks to no cluster; take the platform's file")
-    app.check_image(ctx, image)
+    image = app.named(ctx, image)
     target, config, platform = ctx.target(), ctx.config, ctx.platform
     secrets = {one.engine: plan.ENGINES[one.engine].secret for one in config.deployed}
     logins = {one.engine: plan.ENGINES[one.engine].login for one in config.deployed}
