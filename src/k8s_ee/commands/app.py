@@ -55,9 +55,9 @@ def named(ctx: session.Session, image: str) -> str:
     if not image:
         raise errors.InputError(
             "no image was handed on",
-            hint="GitHub drops a job's output that has the value of a secret in it, as that of a registry user whose "
-            "name is part of the image's: keep the user name in a variable (vars) instead of a secret, or hand on the "
-            "build's `digest` as the image",
+            hint="it is REGISTRY/NAME@sha256:… as the build prints it. GitHub drops a job's output that has the "
+            "value of a secret in it, as that of a registry user whose name is part of the image's: keep the user name "
+            "in a variable (vars) instead of a secret, or hand on the build's `digest` as the image",
         )
     repository = build.own_repository(ctx) if build.DIGEST.fullmatch(image) else ""
     image = f"{repository}@{image}" if repository else image
