@@ -23,7 +23,12 @@ def main() -> NoReturn:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     run = options.Run()
-    sys.exit(_execute(run, sys.argv[1:]))
+    try:
+        code = _execute(run, sys.argv[1:])
+    except errors.Interrupted as error:  # while the outcome was told: what is known of it is out
+        _write(f"{error.message}: {error.hint}", to_stderr=True)
+        code = error.exit_code
+    sys.exit(code)
 
 
 def _execute(run: options.Run, arguments: list[str]) -> int:
@@ -60,8 +65,12 @@ def _failed(run: options.Run, error: errors.K8sEEError, cause: Exception | None 
     if run.debug:
         redactor = run.session.redactor if run.session else redact.Redactor()
         _write(redactor.redact("".join(traceback.format_exception(cause or error))), to_stderr=True)
-    _report(run, reporting.failure(run.session, error, command=run.command))
-    return error.exit_code
+    try:
+        result, code = reporting.failure(run.session, error, command=run.command), error.exit_code
+    except errors.Interrupted as cut:
+        result, code = reporting.failure(run.session, error, command=run.command, cut=cut), cut.exit_code
+    _report(run, result)
+    return code
 
 
 def _report(run: options.Run, result: outcome.Outcome) -> int:
@@ -70,6 +79,8 @@ def _report(run: options.Run, result: outcome.Outcome) -> int:
     _print(run, result)
     try:
         reporting.publish(run.session, result)
+    except errors.Interrupted:
+        raise
     except errors.K8sEEError as error:
         _write(f"{error.message}: {error.hint}", to_stderr=True)
         return error.exit_code

@@ -4,7 +4,7 @@
     ├── InputError            2  what was given can't be used
     │   └── ConfigError       2  k8s-ee.yaml or the platform settings, with every problem at its line
     ├── Refused               3  ownership, policy or permission says no
-    │   └── Superseded        3  a newer run has it: not even the comment is ours any more
+    │   └── Superseded        0  a newer run has it: nothing to do, and not even the comment is ours any more
     ├── NotReady              4  the environment did not become ready
     ├── Unavailable           5  cluster, GitHub or a tool can't be reached, or their answer can't be trusted
     │   ├── ClusterUnavailable
@@ -64,7 +64,7 @@ class Refused(K8sEEError):
 
 
 class Superseded(Refused):
-    pass
+    exit_code = 0
 
 
 class NotReady(K8sEEError):

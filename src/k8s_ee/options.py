@@ -106,7 +106,16 @@ OUTPUT = (
 )
 S3 = (option("--s3-endpoint", help="Of a storage that is not Amazon's, as in https://s3.example.com"),)
 PROJECT = (option("--project", default="", help="Only this project's environment. [default: all of the pull request]"),)
-IMAGE = (option("--image", required=True, help="What to run: REGISTRY/NAME@sha256:…"),)
+
+
+def _image(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    """At a terminal a forgotten one is misuse; one that a workflow handed on empty is told of in the pull request."""
+    if value or context.resilient_parsing or settings.environ().get("GITHUB_EVENT_NAME"):
+        return value
+    raise click.MissingParameter(ctx=context, param=parameter)
+
+
+IMAGE = (option("--image", required=True, default="", callback=_image, help="What to run: REGISTRY/NAME@sha256:…"),)
 
 
 def command(

@@ -66,12 +66,16 @@ class Deny:
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """`when` is the condition in words, as the documentation shows it; `deny` is what follows."""
+    """`when` is the condition in words, as the documentation shows it; `deny` is what follows.
+
+    `keyless`: about runs that GitHub gives no secrets.
+    """
 
     purpose: Purpose
     when: str
     fits: Callable[[Facts, model.Platform], bool]
     deny: Callable[[Facts], Deny]
+    keyless: bool = False
 
 
 def facts(
@@ -101,6 +105,16 @@ def authorize(known: Facts, platform: model.Platform) -> Allow | Deny:
         if row.purpose == known.purpose and row.fits(known, platform):
             return row.deny(known)
     return Allow(sha=known.wanted_sha, note=_unchecked(known))
+
+
+def keyless(known: Facts) -> str:
+    """Why this run gets no secrets; empty = it does, or another row answers first.
+
+    For before k8s-ee.yaml is read: nothing in that file, not even a mistake, matters to such a run.
+    """
+    nobody = model.Platform(domain="")
+    first = next((row for row in TABLE if row.purpose == known.purpose and row.fits(known, nobody)), None)
+    return first.deny(known).reason if first and first.keyless else ""
 
 
 def _unchecked(known: Facts) -> str:
@@ -177,12 +191,14 @@ TABLE: tuple[Row, ...] = (
         "the head is in another repository (a fork, or a deleted one)",
         _is_fork,
         _quiet("this pull request comes from a fork, whose code does not get this repository's credentials"),
+        keyless=True,
     ),
     Row(
         "deploy",
         "the event was caused by Dependabot",
         lambda known, _: known.actor == "dependabot[bot]",
         _quiet("runs caused by Dependabot get no secrets; push a commit of your own to this branch for a preview"),
+        keyless=True,
     ),
     Row(
         "deploy",

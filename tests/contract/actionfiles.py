@@ -122,6 +122,17 @@ def _leaky_checkouts(job: Yaml) -> Iterator[Yaml]:
             yield step
 
 
+def unguarded(workflow: Yaml) -> list[str]:
+    """What deploys into a namespace without asking whether the platform had room for one."""
+    found = []
+    for name, job in workflow["jobs"].items():
+        for step in job.get("steps", []):
+            action = re.search(r"actions/(deploy-(?:db|app))(@|$)", step.get("uses", ""))
+            if action and "outputs.state != 'queued'" not in f"{job.get('if')} {step.get('if')}":
+                found.append(f"{name}: {action[1]}")
+    return found
+
+
 def wrong_checkouts(workflow: Yaml) -> list[str]:
     """Checkouts of something else than the head of the pull request, or with a token left behind."""
     found = [f"{name}: token" for name, job in workflow["jobs"].items() for _ in _leaky_checkouts(job)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pathlib
+import re
 from typing import Any
 
 import pytest
@@ -103,6 +104,16 @@ def test_every_failure_is_reported(workflow: dict[str, Any]) -> None:
     assert workflow["jobs"]["report"]["if"].startswith("always() && ")
 
 
+def test_each_job_hands_on_whether_it_has_said_why_it_failed(workflow: dict[str, Any]) -> None:
+    """Of every step of ours in it: one that died before it could say so is told of by `report`."""
+    for name in workflow["jobs"]["report"]["needs"]:
+        job = workflow["jobs"][name]
+        speaking = {one["id"] for one in job["steps"] if "id" in one}
+        for output in {"failure"} if name in {"validate", "build"} else {"failure", "state"}:
+            named = set(re.findall(rf"steps\.([\w-]+)\.outputs\.{output}\b", job["outputs"][output]))
+            assert named == speaking, (name, output)
+
+
 def test_a_finished_image_is_deployed_as_the_root_action_does(workflow: dict[str, Any]) -> None:
     ours = workflow["jobs"]["prebuilt"]["steps"][-1]
     root = actionfiles.steps(actionfiles.load(actionfiles.ROOT / "action.yml"))[-1]
@@ -134,6 +145,17 @@ def test_each_input_and_secret_of_the_workflow_is_described_and_used(path: pathl
         for name, one in call[kind].items():
             assert one["description"].endswith("."), name
             assert f"{kind}.{name}" in jobs, name
+
+
+@pytest.mark.parametrize("path", [actionfiles.REUSABLE, STUBS / "preview-steps.yml"], ids=lambda path: path.name)
+def test_nothing_is_deployed_to_an_environment_that_waits_for_room(path: pathlib.Path) -> None:
+    assert actionfiles.unguarded(actionfiles.load(path)) == []
+
+
+def test_a_step_that_does_not_ask_whether_there_was_room_is_found(workflow: dict[str, Any]) -> None:
+    del workflow["jobs"]["prepare"]["steps"][-1]["if"]
+    workflow["jobs"]["deploy"]["if"] = "success()"
+    assert actionfiles.unguarded(workflow) == ["prepare: deploy-db", "deploy: deploy-app"]
 
 
 BREAKS: dict[str, tuple[str, dict[str, Any]]] = {

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from tests.workflows import events
+
 PROGRAM = str(pathlib.Path(sys.executable).with_name("k8s-ee"))
 
 
@@ -122,6 +124,30 @@ def test_a_config_is_checked_on_a_push_too_and_that_deploys_nothing(folder: path
     outputs = only_json(done.stdout)["outputs"]
     assert (done.returncode, outputs["deploy"]) == (0, "false")
     assert "the event push may not deploy" in outputs["reason"]
+
+
+def outsiders(folder: pathlib.Path, how: str) -> dict[str, str]:
+    """The environment of a run that GitHub gives no secrets."""
+    actor = "dependabot[bot]" if how == "Dependabot" else "dev"
+    payload = events.pull_request("opened", number=7, head_sha="a" * 40, fork=how == "a fork", author=actor)
+    (folder / "event.json").write_text(json.dumps(payload))
+    more = {"GITHUB_EVENT_NAME": "pull_request", "GITHUB_EVENT_PATH": str(folder / "event.json")}
+    return {**WORKFLOW, **more, "GITHUB_STEP_SUMMARY": str(folder / "summary.md")}
+
+
+@pytest.mark.parametrize("config", ["bad.yaml", "absent.yaml", "k8s-ee.yaml"])
+@pytest.mark.parametrize("how", ["a fork", "Dependabot"])
+@pytest.mark.parametrize("command", ["validate", "up"])
+def test_a_run_without_secrets_is_green_whatever_its_config_is(
+    folder: pathlib.Path, command: str, how: str, config: str
+) -> None:
+    given = ("--image", "ghcr.io/acme/shop@sha256:" + "1" * 64) if command == "up" else ()
+    environ = outsiders(folder, how)
+    done = run(command, "--config-path", config, *given, "--output", "json", directory=folder, **environ)
+    found = only_json(done.stdout)
+    assert (done.returncode, found["state"], found["outputs"]["deploy"]) == (0, "skipped", "false"), done.stderr
+    assert ("::notice" in done.stderr, "::error" in done.stderr) == (True, False), done.stderr
+    assert found["outputs"]["reason"] in (folder / "summary.md").read_text()
 
 
 def test_what_is_rendered_has_an_image_that_a_deploy_would_take(folder: pathlib.Path) -> None:

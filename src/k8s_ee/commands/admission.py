@@ -16,32 +16,34 @@ def check(ctx: session.Session) -> str:
 
     What needs no platform settings is judged first: the run of a fork has no access to the cluster to read them from.
     """
-    seen = _seen(ctx)
-    reason = _judge(ctx, seen, _without_list(ctx))
-    if reason:
-        return reason
-    return _judge(ctx, seen, ctx.platform)
+    known = seen(ctx)
+    return keyless(ctx, known) or without_platform(ctx, known) or _judge(ctx, known, ctx.platform)
 
 
-def without_platform(ctx: session.Session) -> str:
+def keyless(ctx: session.Session, known: Seen) -> str:
+    """Why the run gets no secrets, as that of a fork; empty = it does. Asked before k8s-ee.yaml is read."""
+    return trust.keyless(trust.facts(ctx.settings, known, purpose="deploy"))
+
+
+def without_platform(ctx: session.Session, known: Seen) -> str:
     """The same as `check`, but for the platform's allow-list."""
-    return _judge(ctx, _seen(ctx), _without_list(ctx))
+    return _judge(ctx, known, _without_list(ctx))
 
 
 def obsolete(ctx: session.Session) -> trust.Deny | None:
     """After a deploy: why nobody wants it any more (the pull request was closed, or has another head)."""
-    decision = _decide(ctx, _seen(ctx), ctx.platform)
+    decision = _decide(ctx, seen(ctx), ctx.platform)
     return decision if isinstance(decision, trust.Deny) and decision.kind in {"closed", "superseded"} else None
 
 
 def may_destroy(ctx: session.Session) -> str:
     """Empty = go on; else why not. Raises Refused."""
-    known = trust.facts(ctx.settings, _seen(ctx), purpose="destroy")
+    known = trust.facts(ctx.settings, seen(ctx), purpose="destroy")
     return _reason(trust.authorize(known, _without_list(ctx)))
 
 
-def _judge(ctx: session.Session, seen: Seen, platform: model.Platform) -> str:
-    decision = _decide(ctx, seen, platform)
+def _judge(ctx: session.Session, known: Seen, platform: model.Platform) -> str:
+    decision = _decide(ctx, known, platform)
     if isinstance(decision, trust.Allow):
         if decision.note and decision.note not in ctx.notes:
             ctx.notes.append(decision.note)
@@ -50,16 +52,16 @@ def _judge(ctx: session.Session, seen: Seen, platform: model.Platform) -> str:
     return _reason(decision)
 
 
-def _decide(ctx: session.Session, seen: Seen, platform: model.Platform) -> trust.Allow | trust.Deny:
-    known = trust.facts(ctx.settings, seen, purpose="deploy", trigger=ctx.config.trigger)
-    return trust.authorize(known, platform)
+def _decide(ctx: session.Session, known: Seen, platform: model.Platform) -> trust.Allow | trust.Deny:
+    facts = trust.facts(ctx.settings, known, purpose="deploy", trigger=ctx.config.trigger)
+    return trust.authorize(facts, platform)
 
 
 def _without_list(ctx: session.Session) -> model.Platform:
     return model.Platform(domain="", allowed_repository_ids=(ctx.settings.repository_id,))
 
 
-def _seen(ctx: session.Session) -> Seen:
+def seen(ctx: session.Session) -> Seen:
     """What GitHub says about the pull request now. A terminal's word is taken: it has the cluster's key anyway."""
     if ctx.options.dry_run:
         return pull_request.Unknown("a dry run does not ask")

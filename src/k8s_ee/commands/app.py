@@ -10,7 +10,7 @@ from typing import Any
 
 from k8s_ee import environment, errors, helm, outcome, plan, probe
 from k8s_ee.cluster import migrating, pool, routing, sleeping, waiting
-from k8s_ee.commands import admission, cleanup, databases, external, logins, reporting, room, seeds, session
+from k8s_ee.commands import admission, build, cleanup, databases, external, logins, reporting, room, seeds, session
 from k8s_ee.commands import namespace as namespaces
 from k8s_ee.config import fit
 
@@ -26,7 +26,7 @@ def deploy_app(ctx: session.Session, *, image: str) -> outcome.Outcome:
     if refusal:
         return ctx.skipped("deploy-app", refusal)
     databases.require_namespace(ctx)
-    check_image(ctx, image)
+    image = named(ctx, image)
     if ctx.observed and sleeping.is_stopped(ctx.observed):
         room.wake(ctx, ctx.observed)
         sleeping.wake_databases(ctx.cluster, ctx.observed)
@@ -45,6 +45,24 @@ def deploy_app(ctx: session.Session, *, image: str) -> outcome.Outcome:
     migrate(ctx, release)
     roll_out(ctx, release)
     return finish(ctx, release, command="deploy-app", started=started)
+
+
+def named(ctx: session.Session, image: str) -> str:
+    """By REGISTRY/NAME and digest; of a digest alone it is what `build` pushed. Raises what `check_image` raises.
+
+    A digest is never mistaken for a secret, as a name may be that has a user's in it: then GitHub hands on only that.
+    """
+    if not image:
+        raise errors.InputError(
+            "no image was handed on",
+            hint="it is REGISTRY/NAME@sha256:… as the build prints it. GitHub drops a job's output that has the "
+            "value of a secret in it, as that of a registry user whose name is part of the image's: keep the user name "
+            "in a variable (vars) instead of a secret, or hand on the build's `digest` as the image",
+        )
+    repository = build.own_repository(ctx) if build.DIGEST.fullmatch(image) else ""
+    image = f"{repository}@{image}" if repository else image
+    check_image(ctx, image)
+    return image
 
 
 def check_image(ctx: session.Session, image: str) -> None:

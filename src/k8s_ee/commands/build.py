@@ -128,16 +128,21 @@ def _user_note(user: str) -> str:
     return ""
 
 
-def _default_repository(ctx: session.Session) -> str:
-    """On GitHub that is the package beside the repository, the one its workflows may push to without a secret."""
+def own_repository(ctx: session.Session) -> str:
+    """The one of k8s-ee.yaml; else, on GitHub, the package beside the repository, the one its workflows may push to
+    without a secret. Empty where there is none."""
     facts = ctx.settings
-    if ctx.config.image.repository:
-        return ctx.config.image.repository
-    if ctx.options.platform_file and ctx.platform.registries and facts.repository:
+    on_github = facts.is_actions and facts.server_url == "https://github.com"
+    return ctx.config.image.repository or (f"ghcr.io/{facts.repository.lower()}" if on_github else "")
+
+
+def _default_repository(ctx: session.Session) -> str:
+    facts = ctx.settings
+    if not ctx.config.image.repository and ctx.options.platform_file and ctx.platform.registries and facts.repository:
         name = facts.repository.rpartition("/")[2].lower()
         return f"{ctx.platform.registries[0].rstrip('/')}/{name}"
-    if facts.is_actions and facts.server_url == "https://github.com":
-        return f"ghcr.io/{facts.repository.lower()}"
+    if repository := own_repository(ctx):
+        return repository
     raise errors.InputError("where to push the image?", hint="give --registry REGISTRY/NAME or set image.repository")
 
 

@@ -18,6 +18,9 @@ from k8s_ee import errors, settings
 from k8s_ee.commands import process
 from k8s_ee.config import model
 
+_HUB = ("docker.io", "index.docker.io", "https://index.docker.io/v1/")
+"""Docker Hub as references name it, now and formerly, and the address under which docker keeps its login."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Destination:
@@ -37,7 +40,10 @@ class Destination:
 
     @property
     def registry(self) -> str:
-        return self.repository.partition("/")[0]
+        """As builders read a name: one that begins with no host is on Docker Hub."""
+        first = self.repository.partition("/")[0]
+        is_host = first == "localhost" or "." in first or ":" in first
+        return first if is_host and first not in _HUB else _HUB[0]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -216,9 +222,13 @@ def _login(request: Request, *, folder: pathlib.Path) -> pathlib.Path:
     known = _read_json(_docker_folder() / "config.json")
     # A credential store, once named, is asked instead of `auths`, for every registry.
     known.pop("credsStore", None)
-    known.get("credHelpers", {}).pop(request.destination.registry, None)
+    registry = request.destination.registry
+    names = _HUB if registry in _HUB else (registry,)
+    helpers = known.get("credHelpers", {})
+    for name in names:
+        helpers.pop(name, None)
     login = base64.b64encode(":".join(request.destination.credentials).encode()).decode()
-    known["auths"] = {**known.get("auths", {}), request.destination.registry: {"auth": login}}
+    known["auths"] = {**known.get("auths", {}), **{name: {"auth": login} for name in names}}
     file = folder / "config.json"
     file.touch(mode=0o600)
     file.write_text(json.dumps(known))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+from collections.abc import Sequence
 
 from k8s_ee import cluster, environment, errors, outcome
 from k8s_ee.cluster import sleeping
@@ -25,10 +26,11 @@ def cleanup(
     refusal = admission.may_destroy(ctx)
     if refusal:
         return ctx.skipped("cleanup", refusal)
-    found = [one for one in ctx.observed_environments() if not project or one.project == project]
+    there = ctx.observed_environments()
+    found = [one for one in there if not project or one.project == project]
     ctx.outputs |= {"namespace": " ".join(one.namespace for one in found), "deleted": "[]", "left-over": "[]"}
     if not found:
-        ctx.notes.append("nothing to clean up: this pull request has no environment")
+        ctx.notes.append(_nothing(project, there))
     way = ending.Way(backup_to=backup_to, without_backup=without_backup)
     if ctx.options.dry_run:
         ctx.notes += [note for one in found if (note := ending.plan(way, one))]
@@ -50,6 +52,14 @@ def cleanup(
     if waiting:
         return _waiting(ctx, waiting)
     return _result(ctx, "destroyed", found, receipts=receipts, project=project)
+
+
+def _nothing(project: str, there: Sequence[environment.Observed]) -> str:
+    """A project may be misspelt; the others are named then, so that nobody takes them for gone."""
+    if not there:
+        return "nothing to clean up: this pull request has no environment"
+    others = ", ".join(sorted(one.project for one in there))
+    return f"nothing to clean up: project {project} has no environment here, but there is one of {others}"
 
 
 def _destroy(ctx: session.Session, observed: environment.Observed, way: ending.Way) -> ending.End:

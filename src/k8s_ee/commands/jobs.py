@@ -8,7 +8,8 @@ from typing import Any
 from k8s_ee import errors, outcome
 from k8s_ee.commands import session
 
-_BAD = frozenset({"failure", "cancelled"})
+_MUTE = frozenset({"validate", "build"})
+_ON_THE_WAY = frozenset({"", "deploying"})
 
 
 def report(ctx: session.Session, *, needs: str) -> outcome.Outcome:
@@ -18,7 +19,6 @@ def report(ctx: session.Session, *, needs: str) -> outcome.Outcome:
     """
     jobs = _parsed(needs)
     namespace = _output(jobs.get("validate", {}), "namespace")
-    # Jobs that hold the right to comment have said it themselves, unless they were cut off before they could.
     silent = {name: job for name, job in jobs.items() if _is_silent(name, job)}
     if not silent:
         return ctx.skipped("report", "every failed job has said so itself")
@@ -28,7 +28,14 @@ def report(ctx: session.Session, *, needs: str) -> outcome.Outcome:
 
 
 def _is_silent(name: str, job: dict[str, Any]) -> bool:
-    return job.get("result") in _BAD and (name in {"validate", "build"} or job["result"] == "cancelled")
+    """Jobs that may comment have said it themselves, unless they were cut off or died before they could."""
+    result = job.get("result")
+    return result == "cancelled" or (result == "failure" and (name in _MUTE or not _has_spoken(job)))
+
+
+def _has_spoken(job: dict[str, Any]) -> bool:
+    """`state` counts, too: GitHub hands on no output that has the value of a secret in it, as a reason may."""
+    return bool(_output(job, "failure")) or _output(job, "state") not in _ON_THE_WAY
 
 
 def _ended(job: dict[str, Any]) -> str:

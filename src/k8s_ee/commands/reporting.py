@@ -25,27 +25,30 @@ _HANDED_ON = 5
 _QUIET = frozenset({"skipped", "planned", "valid", "built", "listed"})
 
 
-def failure(ctx: session.Session | None, error: errors.K8sEEError, *, command: str) -> outcome.Outcome:
-    """The Outcome of a command that raised."""
+def failure(
+    ctx: session.Session | None, error: errors.K8sEEError, *, command: str, cut: errors.Interrupted | None = None
+) -> outcome.Outcome:
+    """The Outcome of a command that raised. `cut` came while this was asked before: the cluster is not asked again."""
+    if ctx and isinstance(error, errors.Superseded):
+        return ctx.skipped(command, error.message)
     reason = outcome.Failure(
         message=error.message,
         hint=error.hint,
         evidence=error.evidence if isinstance(error, errors.NotReady) else (),
-        exit_code=error.exit_code,
+        exit_code=(cut or error).exit_code,
     )
     problems = error.problems if isinstance(error, (errors.ConfigError, errors.NotReady)) else ()
     if ctx is None:
         return outcome.Outcome(command=command, state="failed", failure=reason, problems=problems)
-    if isinstance(error, errors.Interrupted) and ctx.github:
+    if isinstance(cut or error, errors.Interrupted) and ctx.github:
         ctx.github.hurry()
     return ctx.result(
         command,
         "failed",
         failure=reason,
         problems=problems,
-        serving_sha=_serving(ctx, error),
+        serving_sha="" if cut else _serving(ctx, error),
         outputs={"failure": _line(error), "url": "", "namespace": _concerned(ctx, error), **ctx.outputs},
-        data={"superseded": True} if isinstance(error, errors.Superseded) else {},
     )
 
 
@@ -82,8 +85,7 @@ def _is_news(result: outcome.Outcome) -> bool:
     """The comment says how the environment is, and a refused request changed nothing about that."""
     if result.command in _ON_REQUEST and result.failure and result.failure.exit_code != errors.NotReady.exit_code:
         return False
-    told = result.command in _COMMENTED | _ON_REQUEST and result.state not in _QUIET
-    return told and not result.data.get("superseded")
+    return result.command in _COMMENTED | _ON_REQUEST and result.state not in _QUIET
 
 
 def tell(ctx: session.Session, result: outcome.Outcome) -> None:
@@ -140,7 +142,9 @@ def _deployment(ctx: session.Session, github: githubs.GitHub, result: outcome.Ou
     number, target = ctx.settings.number, result.environment
     if result.state == "destroyed":
         # Without a project it was the whole pull request: also what a renamed project has left behind.
-        github.deactivate(number, namespace=known.namespace if result.data.get("project") or target else "")
+        one_of_many = bool(result.data.get("project") or target)
+        if known.namespace or not one_of_many:
+            github.deactivate(number, namespace=known.namespace if one_of_many else "")
     elif result.state == "backing-up":
         for namespace in json.loads(result.outputs["deleted"]):  # Those had no backup to wait for.
             github.deactivate(number, namespace=namespace)

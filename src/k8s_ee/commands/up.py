@@ -20,7 +20,8 @@ def up(ctx: session.Session, *, image: str) -> outcome.Outcome:
     if refusal:
         return ctx.skipped("up", refusal)
     started = time.monotonic()
-    app.check_image(ctx, image)
+    ctx.target()  # From here on a failure is told of in the environment's comment.
+    image = app.named(ctx, image)
     seeds.check(ctx)
     helm.executable()  # before anything is written
     queued = room.enter(ctx, "up")

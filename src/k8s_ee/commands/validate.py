@@ -16,6 +16,10 @@ from k8s_ee.config import model
 
 def validate(ctx: session.Session) -> outcome.Outcome:
     """Raises ConfigError with every problem. The link and the plan are named if the platform is known (by file)."""
+    known = admission.seen(ctx)
+    keyless = admission.keyless(ctx, known)
+    if keyless:
+        return ctx.skipped("validate", keyless)
     config = ctx.config
     _check_seeds(ctx)
     outputs = {
@@ -26,7 +30,7 @@ def validate(ctx: session.Session) -> outcome.Outcome:
         "namespace": "",
         "url": "",
     }
-    refusal = _refusal(ctx) if ctx.settings.event else ""
+    refusal = _refusal(ctx, known) if ctx.settings.event else ""
     if refusal:
         ctx.notes.append(refusal)
     outputs |= {"deploy": str(not refusal).lower(), "reason": refusal}
@@ -46,10 +50,10 @@ def _check_seeds(ctx: session.Session) -> None:
         seeds.check(ctx)
 
 
-def _refusal(ctx: session.Session) -> str:
+def _refusal(ctx: session.Session, known: admission.Seen) -> str:
     """Whether this event may deploy is an answer here, not an error: a push to the main branch may be checked, too."""
     try:
-        return admission.without_platform(ctx)
+        return admission.without_platform(ctx, known)
     except errors.Refused as error:
         return error.message
 
@@ -75,7 +79,7 @@ def render(ctx: session.Session, *, image: str) -> outcome.Outcome:
 
     if not ctx.options.platform_file:
         raise errors.InputError("render needs --platform-file", hint="it talks to no cluster; take the platform's file")
-    app.check_image(ctx, image)
+    image = app.named(ctx, image)
     target, config, platform = ctx.target(), ctx.config, ctx.platform
     secrets = {one.engine: plan.ENGINES[one.engine].secret for one in config.deployed}
     logins = {one.engine: plan.ENGINES[one.engine].login for one in config.deployed}

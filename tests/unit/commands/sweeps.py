@@ -11,6 +11,8 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+import pytest
+
 from k8s_ee import environment, outcome, runner, settings
 from k8s_ee import github as githubs
 from k8s_ee.cluster import notes
@@ -79,6 +81,19 @@ class World:
             say=lambda _line: None,
             now=lambda: CREATED + after,
         )
+
+    def arguments(self, *command: str, monkeypatch: pytest.MonkeyPatch, config: str = "", **environ: str) -> list[str]:
+        """For the whole program, run for pull request 7 where `config` is k8s-ee.yaml."""
+        folder = self.platform.parent
+        (folder / "k8s-ee.yaml").write_text(config or "projectId: shop\ningress: {enabled: false}\n")
+        self.platform.write_text("domain: preview.test\nallowed: {repositoryIds: [42]}\n")
+        monkeypatch.chdir(folder)
+        environ |= {"GITHUB_API_URL": self.github.url, "GITHUB_TOKEN": "of the run"}
+        environ["K8S_EE_KUBECONFIG"] = conftest.KUBECONFIG.format(url=self.url)
+        for name, value in environ.items():
+            monkeypatch.setenv(name, value)
+        facts = ("--pr=7", "--repository=acme/shop", "--repository-id=42", f"--head-sha={'a' * 40}")
+        return [*command, *facts, f"--platform-file={self.platform}"]
 
     def sweep(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import pathlib
@@ -220,6 +221,33 @@ def test_the_login_is_a_private_file_and_the_machines_docker_settings_still_coun
     assert set(seen["login"]["auths"]) == {"other.example", "ghcr.io"}
     assert wire.PASSWORD not in " ".join(seen["arguments"])
     assert "--output=type=registry,registry.insecure=true" in seen["arguments"]
+
+
+@pytest.mark.parametrize("repository", ["docker.io/acme/shop", "index.docker.io/acme/shop", "acme/shop"])
+def test_a_login_for_docker_hub_stands_under_every_name_it_is_looked_for(
+    docker: pathlib.Path,
+    checkout: pathlib.Path,
+    tmp_path: pathlib.Path,
+    monkeypatch: pytest.MonkeyPatch,
+    repository: str,
+) -> None:
+    """By docker under the address of its API, by buildah under the name in a reference."""
+    names = ("docker.io", "index.docker.io", "https://index.docker.io/v1/")
+    (tmp_path / "config.json").write_text(
+        json.dumps({"credHelpers": {**dict.fromkeys(names, "own"), "ghcr.io": "own"}})
+    )
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    found = built(checkout, repository, insecure=False)
+    assert found.outputs["image"] == f"{repository}@{DIGEST}"
+    login = json.loads((docker / "notes").read_text())["login"]
+    assert login["credHelpers"] == {"ghcr.io": "own"}
+    wanted = base64.b64encode(":".join(CREDENTIALS).encode()).decode()
+    assert login["auths"] == {name: {"auth": wanted} for name in names}
+
+
+@pytest.mark.parametrize("registry", ["ghcr.io", "localhost", "registry:5000", "docker.io"])
+def test_a_registry_is_what_a_name_begins_with(registry: str) -> None:
+    assert builders.Destination(repository=f"{registry}/acme/shop", tag="tag").registry == registry
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pathlib
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,12 +16,13 @@ import pytest
 
 from k8s_ee import __main__ as program
 from k8s_ee import config as configs
-from k8s_ee import environment, errors, outcome
+from k8s_ee import environment, errors, options, outcome
 from k8s_ee import github as githubs
 from k8s_ee.commands import reporting, room, seeds, session
 from tests.unit.commands import sweeps
 from tests.unit.commands.test_janitor import world as world  # noqa: PLC0414 - the fixture
 from tests.wire import commands
+from tests.wire import github_state as states
 
 Act = Callable[[session.Session, githubs.GitHub], object]
 FACTS: dict[str, Any] = {"repository": "acme/shop", "repository_id": 42, "number": 7}
@@ -73,6 +76,45 @@ def test_while_a_place_is_given_back(world: sweeps.World) -> None:
     world.kube.meanwhile("GET", sweeps.LEASES, ended)
     with pytest.raises(errors.Interrupted):
         room.leave(ctx)
+
+
+def failing(world: sweeps.World) -> options.Run:
+    """One whose failure is about to be reported, of an environment in which an older commit may serve."""
+    world.put(7, head_sha="b" * 40)
+    ctx = world.session(after=sweeps.HOUR, **FACTS)
+    ctx.observed = environment.from_namespace(world.kube.objects[(sweeps.NS, "shop-pr-7")])
+    ctx.environment = environment.Environment(
+        project=environment.ProjectId("shop"), number=7, repository="acme/shop", repository_id=42, domain="preview.test"
+    )
+    return options.Run(output="json", command="up", session=ctx)
+
+
+def test_while_a_failure_is_reported_which_is_still_told(
+    world: sweeps.World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = failing(world)
+    world.kube.meanwhile("GET", "/apis/discovery.k8s.io/v1/namespaces/shop-pr-7/endpointslices", ended)
+    assert program._failed(run, errors.NotReady("the app crashes", hint="look at its log")) == 143
+    found = json.loads(capsys.readouterr().out)
+    assert (found["failure"]["message"], found["failure"]["exitCode"]) == ("the app crashes", 143)
+    (comment,) = world.comments
+    assert "the app crashes" in comment
+
+
+def test_while_the_pull_request_is_told_of_a_failure(world: sweeps.World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.shop.pulls[7] = states.Pull(7, head_sha="a" * 40)
+    handle = world.github.github.handle
+
+    def handled(request: object) -> object:
+        ended()
+        return handle(request)  # type: ignore[arg-type]
+
+    world.github.github.handle = handled  # type: ignore[method-assign,assignment]
+    arguments = world.arguments("deploy-db", monkeypatch=monkeypatch)  # fails: create-namespace has not run
+    monkeypatch.setattr(sys, "argv", ["k8s-ee", *arguments])
+    with pytest.raises(SystemExit) as caught:
+        program.main()
+    assert caught.value.code == 143
 
 
 def test_while_seeds_are_loaded_which_are_given_up_then(world: sweeps.World, tmp_path: pathlib.Path) -> None:

@@ -134,3 +134,16 @@ def test_facts_come_from_the_settings() -> None:
 def test_the_documentation_shows_this_table() -> None:
     page = pathlib.Path(__file__).parents[3] / "docs" / "trust.md"
     assert trust.table() in page.read_text(encoding="utf-8")
+
+
+def test_only_runs_that_get_no_secrets_are_judged_before_the_config_is_read() -> None:
+    """A row above theirs answers first: an event that may not deploy stays refused, whoever caused it."""
+    early = {"started by hand for a fork", "a fork", "a fork, GitHub is silent", "a deleted fork"}
+    early |= {"a fork that nobody listed", "Dependabot"}
+    found = {
+        name
+        for name, (changes, _) in CASES.items()
+        if trust.keyless(dataclasses.replace(FACTS, **changes))  # type: ignore[arg-type]
+    }
+    assert found == early
+    assert not trust.keyless(dataclasses.replace(FACTS, event="push", actor="dependabot[bot]", pull=None))

@@ -1,0 +1,49 @@
+"""What cleaning up one project of a pull request says and does about the others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from k8s_ee import github as githubs
+from k8s_ee import outcome
+from k8s_ee.commands import cleanup, reporting
+from tests.unit.commands import sweeps
+from tests.unit.commands.test_janitor import world as world  # noqa: PLC0414 - the fixture
+
+FACTS: dict[str, Any] = {"repository": "acme/shop", "repository_id": 42, "number": 7}
+
+
+def cleaned(world: sweeps.World, *, project: str) -> tuple[outcome.Outcome, list[str]]:
+    """And the states of the pull request's GitHub deployments, of which `shop` has one that is live."""
+    ctx = world.session(after=sweeps.HOUR, **FACTS)
+    ctx.github = githubs.GitHub(ctx.settings, pause=0.01, patience=0.1, timeout=5)
+    live = ctx.github.deployment(7, namespace="shop-pr-7", sha="a" * 40)
+    ctx.github.deployment_status(live, "success", url="https://shop-pr-7.preview.test")
+    result = cleanup.cleanup(ctx, project=project)
+    reporting.publish(ctx, result)
+    return result, [one.state for one in world.shop.deployments.values()]
+
+
+def test_a_project_that_has_no_environment_leaves_the_others_alone(world: sweeps.World) -> None:
+    world.put(7)
+    result, deployments = cleaned(world, project="shpo")
+    assert deployments == ["success"]
+    assert world.there("shop-pr-7")
+    assert result.notes == ("nothing to clean up: project shpo has no environment here, but there is one of shop",)
+    assert world.comments == []
+
+
+def test_one_of_a_pull_request_without_any_says_so(world: sweeps.World) -> None:
+    result, deployments = cleaned(world, project="shpo")
+    assert deployments == ["success"]
+    assert result.notes == ("nothing to clean up: this pull request has no environment",)
+
+
+@pytest.mark.parametrize("project", ["shop", ""])
+def test_what_is_gone_is_not_live_any_more(world: sweeps.World, project: str) -> None:
+    world.put(7)
+    _result, deployments = cleaned(world, project=project)
+    assert deployments == ["inactive"]
+    assert not world.there("shop-pr-7")

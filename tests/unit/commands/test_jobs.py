@@ -1,0 +1,55 @@
+"""What the last job of the workflow says for those that failed, and which of them have spoken for themselves."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import pytest
+
+from k8s_ee import outcome, runner, settings
+from k8s_ee.commands import jobs, session
+
+
+def reported(**needs: tuple[str, dict[str, str]]) -> outcome.Outcome:
+    """By job: its result and its outputs."""
+    given = settings.Settings()
+    protocol = runner.Runner(given, stream=io.StringIO())
+    ctx = session.Session(given, session.Options(), runner=protocol, say=lambda _line: None)
+    known = {"validate": ("success", {"namespace": "shop-pr-7"}), **needs}
+    context = {name: {"result": result, "outputs": outputs} for name, (result, outputs) in known.items()}
+    return jobs.report(ctx, needs=json.dumps(context))
+
+
+@pytest.mark.parametrize("name", ["prepare", "deploy", "prebuilt", "build"])
+@pytest.mark.parametrize("outputs", [{}, {"state": "deploying"}, {"failure": "", "state": ""}])
+def test_a_job_that_died_before_it_could_speak_is_reported(name: str, outputs: dict[str, str]) -> None:
+    result = reported(**{name: ("failure", outputs)})
+    assert result.failure
+    assert result.failure.message == f"{name}: ended before it could say why"
+    assert result.outputs["namespace"] == "shop-pr-7"
+
+
+@pytest.mark.parametrize(
+    "outputs",
+    [
+        {"failure": "the app crashes at start", "state": "failed"},
+        {"failure": "the app crashes at start"},
+        {"state": "failed"},  # GitHub hands on no output that has the value of a secret in it
+        {"state": "ready"},  # something after it failed, and the environment is what its comment says
+    ],
+)
+def test_one_that_spoke_is_not_spoken_over(outputs: dict[str, str]) -> None:
+    assert reported(deploy=("failure", outputs)).state == "skipped"
+
+
+def test_a_build_can_not_speak_for_itself() -> None:
+    result = reported(build=("failure", {"failure": "the image does not build"}))
+    assert result.failure
+    assert result.failure.message == "build: the image does not build"
+
+
+def test_one_that_was_cut_off_is_reported_whatever_it_had_said() -> None:
+    result = reported(deploy=("cancelled", {"state": "deploying"}), prepare=("skipped", {}))
+    assert result.failure
+    assert result.failure.message == "deploy: was cancelled"
