@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+from collections.abc import Mapping
 from typing import Any
 
 import yaml
 
 from k8s_ee import errors, resources
+from k8s_ee.config import problems
 from k8s_ee.plan import components
 
 OLDEST_KUBERNETES = "v1.30.0"
@@ -25,7 +27,7 @@ def render(component: components.Component, *, namespace: str, kube_version: str
     """
     command = [executable(), "template", component.name, str(resources.directory("charts") / component.chart)]
     command += ["--namespace", namespace, "--kube-version", kube_version, "--no-hooks", "--skip-tests"]
-    rendered = _run([*command, "--values", "-"], stdin=json.dumps(component.values), component=component.name)
+    rendered = _run([*command, "--values", "-"], stdin=_yaml(component.values), component=component.name)
     return tuple(one for one in yaml.load_all(rendered, Loader=_LOADER) if one)
 
 
@@ -40,9 +42,14 @@ def executable() -> str:
     return found
 
 
+def _yaml(values: Mapping[str, Any]) -> str:
+    """JSON whose escapes YAML has, too: it knows no surrogates, and folds or drops some characters that stand raw."""
+    return problems.visible(json.dumps(values, ensure_ascii=False))
+
+
 def _run(command: list[str], *, stdin: str, component: str) -> str:
     try:
-        done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=TIMEOUT, check=False)
+        done = subprocess.run(command, input=stdin, capture_output=True, encoding="utf-8", timeout=TIMEOUT, check=False)
     except subprocess.TimeoutExpired as error:
         raise errors.Unavailable(f"helm took more than {TIMEOUT:.0f} s to render the chart {component}") from error
     except OSError as error:
