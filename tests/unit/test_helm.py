@@ -13,7 +13,13 @@ from k8s_ee.config import model
 from tests.unit.plan import facts
 
 UNSEEN = "\t\r\u00a0\u00ad\u200b\u200d\u2028\u2029\u202e\u3000\ue000\ufdd0\ufeff\ufffd\U000e0001\U0010ffff"
-TEXTS = (*("🚀", "a 👨‍👩‍👧 b", "é", "\\ud83d\\ude80", *UNSEEN, *(f"a{one}b" for one in UNSEEN)),)
+TEXTS = (
+    *("🚀", "a 👨‍👩‍👧 b", "é", "\\ud83d\\ude80", *UNSEEN, *(f"a{one}b" for one in UNSEEN)),
+    *("", " ", "=", "<<", "~", "null", "yes", "y", "off", "True", "!", "&", "*", "- a", "a: b", "{}", "# a", "---"),
+    *("0", "-1", "010", "0o7", "0x_", "0b_", "0b1", "1_000", "1e3", "1.5e+3", ".5_", "1:60", "190:20:30.15", ".inf"),
+    *("0000-00-00", "1234-56-78", "2024-01-01", "2024-01-01 00:00:00Z", "2024-01-01T00:00:00.5+01:00"),
+    *("\n", "a\n", "\na", "a\n\n", " a\n b", "a \n", "\ta\n", "a\n---\nb", "a\r\nb", "a\u2028b\n", "x " * 200),
+)
 
 
 @pytest.fixture(params=["helm", "helm3"])
@@ -57,8 +63,8 @@ def test_any_text_comes_back_as_it_was_written(any_helm: str) -> None:
     assert tuple(app["args"]) == tuple(app["command"]) == tuple(migration["command"]) == TEXTS
 
 
-def test_any_branch_and_any_bootstrap_come_back_as_they_were_written(any_helm: str) -> None:
-    written = "".join(TEXTS)
+@pytest.mark.parametrize("written", ["=", "1234-56-78", "".join(TEXTS)])
+def test_any_branch_and_any_bootstrap_come_back_as_they_were_written(any_helm: str, written: str) -> None:
     target = dataclasses.replace(facts.TARGET, branch=written)
     data = facts.only(list(render(facts.app(facts.config(), target))), "ConfigMap")["data"]
     assert data["BRANCH_NAME"] == written

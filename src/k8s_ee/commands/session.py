@@ -182,7 +182,7 @@ class Session:
 
 
 def identify(facts: settings.Settings, *, wanted: model.Config, platform: model.Platform) -> environments.Environment:
-    """Raises InputError naming every fact that neither the event nor an option gives."""
+    """Raises InputError naming every fact that nobody gives, or for a branch that no app can be told."""
     missing = [
         option
         for option, value in (
@@ -197,6 +197,12 @@ def identify(facts: settings.Settings, *, wanted: model.Config, platform: model.
         raise errors.InputError(
             f"which pull request? {', '.join(missing)} not given",
             hint=_WHERE_FACTS_COME_FROM,
+        )
+    unwritable = environments.UNWRITABLE.search(facts.branch)
+    if unwritable:
+        raise errors.InputError(
+            f"the branch's name has the invisible character U+{ord(unwritable[0]):04X} in it",
+            hint="rename the branch: the app is told its name, and can't be told this one",
         )
     return environments.Environment(
         project=wanted.project,

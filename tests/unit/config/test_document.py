@@ -121,7 +121,23 @@ def test_an_invisible_character_is_named_at_its_place() -> None:
 def test_an_escaped_control_character_is_refused_and_not_printed() -> None:
     found = reading.app('env: {A: "\\x1b[31m"}\n')
     assert "\x1b" not in str(found)
-    assert found.hint == "it has a control character in it"
+    assert found.hint == "it has the invisible character U+001B in it"
+
+
+@pytest.mark.parametrize(("escape", "code"), [
+    ("\\x7f", "007F"), ("\\x80", "0080"), ("\\N", "0085"), ("\\u009b", "009B"), ("\\x9f", "009F"),
+    ("\\ufffe", "FFFE"), ("\\uffff", "FFFF"),
+])  # fmt: skip
+def test_an_escaped_character_that_no_manifest_can_hold_is_refused(escape: str, code: str) -> None:
+    found = reading.app(f'env:\n  A: "a{escape}b"\n')
+    assert (found.line, found.hint) == (3, f"it has the invisible character U+{code} in it")
+
+
+@pytest.mark.parametrize(
+    "escape", ["\\t", "\\r", "\\n", "\\_", "\\L", "\\P", "\\u200d", "\\ufeff", "\\U0001f680", "\\U0010ffff"]
+)
+def test_any_other_character_may_be_escaped(escape: str) -> None:
+    assert reading.load(f'projectId: a\nenv: {{A: "{escape}"}}\n').env["A"] == yaml.safe_load(f'"{escape}"')
 
 
 @pytest.mark.parametrize(
