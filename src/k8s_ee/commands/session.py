@@ -68,7 +68,8 @@ class Session:
     def cluster(self) -> clusters.Cluster:
         from k8s_ee import cluster as clusters
 
-        return clusters.connect(self.settings.connection, dry_run=self.options.dry_run)
+        connection, dry_run = self.settings.connection, self.options.dry_run
+        return clusters.connect(connection, dry_run=dry_run, hide=self.redactor.add)
 
     @functools.cached_property
     def github(self) -> githubs.GitHub | None:
