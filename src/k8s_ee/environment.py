@@ -18,6 +18,8 @@ NamespaceName = NewType("NamespaceName", str)
 
 PROJECT_ID = re.compile(r"[a-z0-9]([a-z0-9-]{0,18}[a-z0-9])?", re.ASCII)
 SHA = re.compile(r"[0-9a-f]{40}", re.ASCII)
+UNWRITABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+"""What no text of a manifest may have in it: readers of YAML refuse it, or take another text for it."""
 
 MANAGER = "k8s-ee"
 MANAGED_BY = "app.kubernetes.io/managed-by"

@@ -26,7 +26,7 @@ _LOOKS_SECRET = (
     re.compile(r"(?<=://)[^\s/@:]*:[^\s/@]+(?=@)"),
     re.compile(r"(?i)(?<=authorization: )(?:bearer|basic|token)?\s*[^\s\"']+"),
     re.compile(r"(?i)(?<=authorization\": \")[^\"]+"),
-    re.compile(r"(?i)\b(?<=bearer )[A-Za-z0-9._~+/=-]{16,}"),
+    re.compile(r"(?i)\b(?<=bearer )[A-Za-z0-9._~+/=:-]{16,}"),
 )
 
 

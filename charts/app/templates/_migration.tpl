@@ -13,8 +13,7 @@ template:
     labels:
       {{- include "k8s-ee-lib.labels" (dict "root" . "name" "migrate") | nindent 6 }}
     {{- with .Values.podAnnotations }}
-    annotations:
-      {{- toYaml . | nindent 6 }}
+    annotations: {{ toJson . }}
     {{- end }}
   spec:
     {{- include "app.pod" . | nindent 4 }}
@@ -23,6 +22,5 @@ template:
     containers:
       - name: migrate
         {{- include "app.container" . | nindent 8 }}
-        command:
-          {{- toYaml .Values.migrate | nindent 10 }}
+        command: {{ toJson .Values.migrate }}
 {{- end -}}

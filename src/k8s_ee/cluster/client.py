@@ -31,9 +31,10 @@ class Listing:
     resource_version: str
 
 
-def connect(connection: settings.Connection, *, dry_run: bool = False) -> Cluster:
-    """Sends nothing yet. Raises ClusterUnavailable when the kubeconfig can't be used."""
-    return Cluster(transport.Transport(kubeconfig.access(connection), user_agent="k8s-ee"), dry_run=dry_run)
+def connect(connection: settings.Connection, *, dry_run: bool = False, hide: kubeconfig.Hide | None = None) -> Cluster:
+    """Sends nothing yet. `hide` as for `kubeconfig.access`. Raises ClusterUnavailable for one that can't be used."""
+    access = kubeconfig.access(connection, hide=hide)
+    return Cluster(transport.Transport(access, user_agent="k8s-ee"), dry_run=dry_run)
 
 
 class Cluster:
@@ -53,8 +54,8 @@ class Cluster:
             threading.Thread(target=self._touch, daemon=True).start()
 
     def _touch(self) -> None:
-        """Never fails: that is left to whoever needs an answer."""
-        with contextlib.suppress(errors.K8sEEError):
+        """Never fails and never prints, which Python would do for a thread: that is left to whoever needs an answer."""
+        with contextlib.suppress(Exception):
             self._ask_version()
 
     def version(self) -> str:

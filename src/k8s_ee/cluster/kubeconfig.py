@@ -7,27 +7,30 @@ plugins, whose protocol it implements, load it.
 from __future__ import annotations
 
 import base64
-import binascii
 import dataclasses
 import datetime
 import importlib
 import os
 import pathlib
+import re
 import ssl
 import tempfile
 import threading
 import time
+import urllib.parse
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import yaml
+from k8s_ee import environment, errors, settings, tls
+from k8s_ee.cluster import kubefile
 
-from k8s_ee import errors, settings, tls
+Hide = Callable[[str], object]
 
 _SERVICE_ACCOUNT = pathlib.Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _IN_CLUSTER_SERVER = "https://kubernetes.default.svc"
 _TOKEN_FILE_SECONDS = 60.0
 _EXPIRY_MARGIN = datetime.timedelta(seconds=30)
+_TOKEN = re.compile(r"[!-~]+")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,25 +44,28 @@ class Access:
     proxy: str = ""
 
 
-def access(connection: settings.Connection) -> Access:
-    """Raises ClusterUnavailable when there is no usable kubeconfig, context or service account."""
-    given = connection.kubeconfig or ""
+def access(connection: settings.Connection, *, hide: Hide | None = None) -> Access:
+    """`hide` is told every token and password before it is sent for the first time.
+
+    Raises ClusterUnavailable when there is no usable kubeconfig, context or service account.
+    """
+    given, hide = connection.kubeconfig or "", hide or (lambda _secret: None)
     if connection.in_cluster:
-        return _in_cluster()
+        return _in_cluster(hide)
     if "\n" in given or given.startswith("{"):
-        merged = _merge([(pathlib.Path(), _parsed(given, "the kubeconfig given"))])
+        merged = kubefile.merged([(pathlib.Path(), kubefile.parsed(given, "the kubeconfig given"))])
     else:
         files = [pathlib.Path(path).expanduser() for path in (given or "~/.kube/config").split(":") if path]
         # Not Path.exists, which raises where a whole kubeconfig in base64 was given: too long for a name.
-        merged = _merge([(file, _read(file)) for file in files if os.path.exists(file)])  # noqa: PTH110
+        merged = kubefile.merged([(file, kubefile.read(file)) for file in files if os.path.exists(file)])  # noqa: PTH110
         if not merged and not given and _SERVICE_ACCOUNT.exists():
-            return _in_cluster()
+            return _in_cluster(hide)
         if not merged:
             raise _nothing_at(files, is_default=not given)
-    context = _named(merged, "contexts", connection.context or merged.get("current-context") or "")["context"]
-    cluster = _named(merged, "clusters", context.get("cluster", ""))["cluster"]
-    user = _named(merged, "users", context["user"])["user"] if context.get("user") else {}
-    return _from_kubeconfig(cluster, user)
+    context = kubefile.named(merged, "contexts", connection.context or merged.get("current-context") or "")
+    cluster = kubefile.named(merged, "clusters", context.get("cluster", ""))
+    user = kubefile.named(merged, "users", context["user"]) if context.get("user") else {}
+    return _from_kubeconfig(cluster, user, hide)
 
 
 def _nothing_at(files: list[pathlib.Path], *, is_default: bool) -> errors.ClusterUnavailable:
@@ -75,7 +81,7 @@ def _nothing_at(files: list[pathlib.Path], *, is_default: bool) -> errors.Cluste
     )
 
 
-def _in_cluster() -> Access:
+def _in_cluster(hide: Hide) -> Access:
     token = _SERVICE_ACCOUNT / "token"
     if not token.exists():
         raise errors.ClusterUnavailable(
@@ -83,102 +89,74 @@ def _in_cluster() -> Access:
             hint="set automountServiceAccountToken: true and a serviceAccountName, or pass --kubeconfig",
         )
     context = tls.context((_SERVICE_ACCOUNT / "ca.crt").read_text("ascii"))
-    return Access(server=_IN_CLUSTER_SERVER, context=context, authorization=_TokenFile(token))
+    return Access(server=_IN_CLUSTER_SERVER, context=context, authorization=_TokenFile(token, hide))
 
 
-def _read(file: pathlib.Path) -> dict[str, Any]:
-    try:
-        return _parsed(file.read_bytes(), f"kubeconfig {file}")
-    except OSError as error:
-        raise errors.ClusterUnavailable(f"kubeconfig {file} can't be read: {error.strerror}") from None
-
-
-def _parsed(text: str | bytes, what: str) -> dict[str, Any]:
-    try:
-        loaded = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506
-    except (yaml.YAMLError, UnicodeDecodeError):
-        raise errors.ClusterUnavailable(f"{what} is not YAML") from None
-    if not isinstance(loaded, dict) or not isinstance(loaded.get("clusters"), list):
+def _from_kubeconfig(cluster: Mapping[str, Any], user: Mapping[str, Any], hide: Hide) -> Access:
+    server = kubefile.text(cluster, "server").strip().rstrip("/")
+    if not _is_url(server):
         raise errors.ClusterUnavailable(
-            f"{what} is not a kubeconfig",
-            hint="it needs clusters, users and contexts; a workflow secret must hold the file's text, not its path",
+            f"the kubeconfig's server {server!r} is not an http(s) URL", hint="as in https://10.0.0.1:6443"
         )
-    return loaded
-
-
-def _merge(documents: list[tuple[pathlib.Path, dict[str, Any]]]) -> dict[str, Any]:
-    """The first file to name something wins. Each entry remembers the directory its relative paths start from."""
-    merged: dict[str, Any] = {}
-    for file, document in documents:
-        for section in ("clusters", "users", "contexts"):
-            for entry in document.get(section) or []:
-                inner = entry.get(section[:-1]) or {}
-                entry[section[:-1]] = {**inner, "_directory": file.resolve().parent}
-                merged.setdefault(section, {}).setdefault(entry.get("name"), entry)
-        if document.get("current-context"):
-            merged.setdefault("current-context", document["current-context"])
-    return merged
-
-
-def _named(merged: Mapping[str, Any], section: str, name: str) -> dict[str, Any]:
-    found: dict[str, Any] | None = (merged.get(section) or {}).get(name)
-    if found is None:
-        names = ", ".join(str(key) for key in merged.get(section) or {}) or "none"
-        asked = f"no {section[:-1]} {name!r}" if name else "no current context"
-        raise errors.ClusterUnavailable(f"the kubeconfig has {asked}", hint=f"it has: {names}")
-    return found
-
-
-def _from_kubeconfig(cluster: Mapping[str, Any], user: Mapping[str, Any]) -> Access:
-    server = str(cluster.get("server") or "").rstrip("/")
-    if not server.startswith(("https://", "http://")):
-        raise errors.ClusterUnavailable(f"the kubeconfig's server {server!r} is not an http(s) URL")
     if "auth-provider" in user:
         raise errors.ClusterUnavailable(
             "the kubeconfig uses a legacy auth-provider, which Kubernetes removed",
             hint="make a new kubeconfig with an exec plugin or a token",
         )
-    plugin = _ExecPlugin(user["exec"], cluster, user["_directory"]) if user.get("exec") else None
+    if not isinstance(user.get("exec") or {}, dict):
+        raise errors.ClusterUnavailable("the kubeconfig's exec is not a map", hint="it needs at least a `command`")
+    plugin = _ExecPlugin(user["exec"], cluster, user["_directory"], hide) if user.get("exec") else None
     certificate = plugin.certificate() if plugin else _client_certificate(user)
     return Access(
         server=server,
         context=_context(cluster, certificate) if server.startswith("https") else None,
-        authorization=plugin or _static(user),
-        server_name=str(cluster.get("tls-server-name") or ""),
-        proxy=str(cluster.get("proxy-url") or ""),
+        authorization=plugin or _static(user, hide),
+        server_name=kubefile.text(cluster, "tls-server-name"),
+        proxy=kubefile.text(cluster, "proxy-url").strip(),
     )
 
 
-def _static(user: Mapping[str, Any]) -> Callable[[bool], str]:
+def _is_url(text: str) -> bool:
+    try:
+        parts = urllib.parse.urlsplit(text)
+        return parts.scheme in ("https", "http") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
+def _static(user: Mapping[str, Any], hide: Hide) -> Callable[[bool], str]:
     if user.get("tokenFile"):
-        return _TokenFile(user["_directory"] / user["tokenFile"])
+        return _TokenFile(user["_directory"] / kubefile.text(user, "tokenFile"), hide)
     header = ""
     if user.get("token"):
-        header = f"Bearer {user['token']}"
+        header = _bearer(kubefile.text(user, "token"), "the kubeconfig's token", hide)
     elif user.get("username"):
-        pair = f"{user['username']}:{user.get('password', '')}"
+        password = kubefile.text(user, "password")
+        pair = f"{kubefile.text(user, 'username')}:{password}"
+        hide(password)
+        hide(pair)
         header = "Basic " + base64.b64encode(pair.encode()).decode()
     return lambda _fresh: header
 
 
-def _data(entry: Mapping[str, Any], key: str) -> str:
-    """PEM text given as `<key>-data` (base64) or as a path; empty when neither is there."""
-    try:
-        if entry.get(f"{key}-data"):
-            return base64.b64decode(entry[f"{key}-data"], validate=True).decode("ascii")
-        if entry.get(key):
-            return str((entry["_directory"] / entry[key]).read_text("ascii"))
-    except (OSError, binascii.Error, UnicodeDecodeError):
-        raise errors.ClusterUnavailable(f"the kubeconfig's {key} can't be read") from None
-    return ""
+def _bearer(token: str, what: str, hide: Hide) -> str:
+    """The header's value. Whoever else would refuse the token, http.client among them, says it to everybody."""
+    token = token.strip()
+    if not _TOKEN.fullmatch(token):
+        raise errors.ClusterUnavailable(
+            f"{what} can't be sent: a token is one word of letters, digits and signs",
+            hint="make a new one, and copy it without what stands around it",
+        )
+    hide(token)
+    return f"Bearer {token}"
 
 
 def _client_certificate(user: Mapping[str, Any]) -> tuple[str, str]:
-    return _data(user, "client-certificate"), _data(user, "client-key")
+    return kubefile.pem(user, "client-certificate"), kubefile.pem(user, "client-key")
 
 
 def _context(cluster: Mapping[str, Any], certificate: tuple[str, str]) -> ssl.SSLContext:
-    authority = _data(cluster, "certificate-authority")
+    authority = kubefile.pem(cluster, "certificate-authority")
     try:
         context = tls.context(authority)
         if cluster.get("insecure-skip-tls-verify"):
@@ -202,8 +180,8 @@ def _load(context: ssl.SSLContext, certificate: tuple[str, str]) -> None:
 class _TokenFile:
     """A token that something else renews on disk."""
 
-    def __init__(self, path: pathlib.Path) -> None:
-        self._path = path
+    def __init__(self, path: pathlib.Path, hide: Hide) -> None:
+        self._path, self._hide = path, hide
         self._lock = threading.Lock()
         self._read_at = -_TOKEN_FILE_SECONDS
         self._header = ""
@@ -211,40 +189,47 @@ class _TokenFile:
     def __call__(self, fresh: bool) -> str:
         with self._lock:
             if fresh or not self._header or time.monotonic() - self._read_at > _TOKEN_FILE_SECONDS:
-                try:
-                    self._header = "Bearer " + self._path.read_text("ascii").strip()
-                except (OSError, UnicodeDecodeError):
-                    raise errors.ClusterUnavailable(f"the token file {self._path} can't be read") from None
+                self._header = _bearer(self._text(), f"the token in the file {self._path}", self._hide)
                 self._read_at = time.monotonic()
             return self._header
+
+    def _text(self) -> str:
+        try:
+            return self._path.read_text("utf-8")
+        except (OSError, ValueError):
+            raise errors.ClusterUnavailable(f"the token file {self._path} can't be read") from None
 
 
 class _ExecPlugin:
     """https://kubernetes.io/docs/reference/access-authn-authz/authentication/#client-go-credential-plugins"""
 
-    def __init__(self, spec: Mapping[str, Any], cluster: Mapping[str, Any], directory: pathlib.Path) -> None:
-        self._spec = spec
+    def __init__(
+        self, spec: Mapping[str, Any], cluster: Mapping[str, Any], directory: pathlib.Path, hide: Hide
+    ) -> None:
+        self._spec, self._hide = spec, hide
         self._directory = str(directory) if "/" in str(spec.get("command")) else None
         self._cluster = {key: value for key, value in cluster.items() if key != "_directory"}
         self._lock = threading.Lock()
         self._status: dict[str, Any] = {}
+        self._header = ""
 
     def __call__(self, fresh: bool) -> str:
         with self._lock:
             if fresh or not self._status or self._expired():
-                self._status = self._run()
-            token = self._status.get("token")
-            return f"Bearer {token}" if token else ""
+                status = self._run()
+                token = kubefile.text(status, "token")
+                self._header = _bearer(token, "the exec plugin's token", self._hide) if token else ""
+                self._status = status
+            return self._header
 
     def certificate(self) -> tuple[str, str]:
         self(False)
-        return self._status.get("clientCertificateData", ""), self._status.get("clientKeyData", "")
+        return kubefile.text(self._status, "clientCertificateData"), kubefile.text(self._status, "clientKeyData")
 
     def _expired(self) -> bool:
-        expiry = self._status.get("expirationTimestamp")
-        if not expiry:
-            return False
-        return datetime.datetime.fromisoformat(expiry) - _EXPIRY_MARGIN < datetime.datetime.now(datetime.UTC)
+        """Not when it says nothing of it that can be read: the API server knows best, and a 401 asks for a new one."""
+        expiry = environment.read_time(str(self._status.get("expirationTimestamp")))
+        return expiry is not None and expiry - _EXPIRY_MARGIN < datetime.datetime.now(datetime.UTC)
 
     def _run(self) -> dict[str, Any]:
         config: Any = importlib.import_module("kubernetes.config")

@@ -36,7 +36,8 @@ class Transport:
     def __init__(self, access: kubeconfig.Access, *, user_agent: str) -> None:
         self._access = access
         self._user_agent = user_agent
-        self._pool = _pool(access)
+        self._proxy = access.proxy or _proxy_of(access.server)
+        self._pool = _pool(access, self._proxy)
 
     def send(self, request: Request, *, expected: Collection[int] = ()) -> Answer:
         """The answer when it is 2xx or its status is `expected`.
@@ -105,7 +106,7 @@ class Transport:
         import websocket
 
         access, authorization = self._access, self._access.authorization(fresh)
-        proxy = urllib.parse.urlsplit(access.proxy or _proxy_of(access.server))
+        proxy = urllib.parse.urlsplit(self._proxy)
         return websocket.create_connection(
             "ws" + access.server.removeprefix("http") + request.path + "?" + urllib.parse.urlencode(query),
             timeout=_READ_SECONDS,
@@ -177,15 +178,20 @@ _UNTRUSTED = "CERTIFICATE_VERIFY_FAILED"
 _TLS = re.compile(r"\[SSL: (?P<reason>[A-Z0-9_]+)\]")
 
 
-def _pool(access: kubeconfig.Access) -> urllib3.PoolManager:
+def _pool(access: kubeconfig.Access, proxy: str) -> urllib3.PoolManager:
+    """Raises ClusterUnavailable for a proxy that can't be used."""
     options: dict[str, Any] = {"maxsize": pool.SIZE * 2, "block": False, "retries": False}
     if access.context is not None:
         options["ssl_context"] = access.context
     if access.server_name:
         options["server_hostname"] = access.server_name
         options["assert_hostname"] = access.server_name
-    proxy = access.proxy or _proxy_of(access.server)
-    return urllib3.ProxyManager(proxy, **options) if proxy else urllib3.PoolManager(**options)
+    try:
+        return urllib3.ProxyManager(proxy, **options) if proxy else urllib3.PoolManager(**options)
+    except urllib3.exceptions.LocationValueError:
+        where = "the kubeconfig's proxy-url" if access.proxy else "the proxy in HTTPS_PROXY"
+        hint = "as in http://proxy.example.com:3128; SOCKS is not supported"
+        raise errors.ClusterUnavailable(f"{where} is not an http(s) URL", hint=hint) from None
 
 
 def _proxy_of(server: str) -> str:
@@ -193,7 +199,8 @@ def _proxy_of(server: str) -> str:
     parts = urllib.parse.urlsplit(server)
     if not parts.hostname or urllib.request.proxy_bypass(parts.hostname):
         return ""
-    return urllib.request.getproxies().get(parts.scheme, "")
+    found = urllib.request.getproxies().get(parts.scheme, "")
+    return found if not found or "://" in found else f"http://{found}"
 
 
 def _decode(data: bytes) -> dict[str, Any]:

@@ -71,7 +71,8 @@ class Session:
     def cluster(self) -> clusters.Cluster:
         from k8s_ee import cluster as clusters
 
-        return clusters.connect(self.settings.connection, dry_run=self.options.dry_run)
+        connection, dry_run = self.settings.connection, self.options.dry_run
+        return clusters.connect(connection, dry_run=dry_run, hide=self.redactor.add)
 
     @functools.cached_property
     def github(self) -> githubs.GitHub | None:
@@ -193,7 +194,7 @@ class Session:
 
 
 def identify(facts: settings.Settings, *, wanted: model.Config, platform: model.Platform) -> environments.Environment:
-    """Raises InputError naming every fact that neither the event nor an option gives."""
+    """Raises InputError naming every fact that nobody gives, or for a branch that no app can be told."""
     missing = [
         option
         for option, value in (
@@ -208,6 +209,12 @@ def identify(facts: settings.Settings, *, wanted: model.Config, platform: model.
         raise errors.InputError(
             f"which pull request? {', '.join(missing)} not given",
             hint=_WHERE_FACTS_COME_FROM,
+        )
+    unwritable = environments.UNWRITABLE.search(facts.branch)
+    if unwritable:
+        raise errors.InputError(
+            f"the branch's name has the invisible character U+{ord(unwritable[0]):04X} in it",
+            hint="rename the branch: the app is told its name, and can't be told this one",
         )
     return environments.Environment(
         project=wanted.project,

@@ -58,12 +58,13 @@ def parse(text: str, problems: collecting.Problems, *, smallest: str = syntax.SM
 
     `smallest` is the hint for a file without keys.
     """
-    if "\0" in text:
-        problems.fail(_mark_of(text, text.index("\0")), "found a NUL byte", hint="this is not a text file")
+    unreadable = syntax.unreadable(text)
+    if unreadable:
+        problems.fail(unreadable[0], unreadable[1], hint=unreadable[2])
     try:
         root = _Builder(problems).build(yaml.parse(text, _LOADER))
     except yaml.YAMLError as error:
-        mark, message, hint = syntax.explain(error, text)
+        mark, message, hint = syntax.explain(error)
         problems.fail(mark, message, hint=hint)
     if isinstance(root, Broken):
         raise problems.error()
@@ -78,11 +79,6 @@ def parse(text: str, problems: collecting.Problems, *, smallest: str = syntax.SM
 def _start(event: yaml.Event) -> Mark:
     mark = event.start_mark
     return Mark(mark.line + 1, mark.column + 1) if mark else Mark(1, 1)
-
-
-def _mark_of(text: str, index: int) -> Mark:
-    before = text[:index]
-    return Mark(before.count("\n") + 1, index - before.rfind("\n"))
 
 
 @dataclasses.dataclass(slots=True)

@@ -8,13 +8,13 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
+from k8s_ee import environment
 from k8s_ee.config import document, problems, scalars
 
 _TYPES = {"string": "text", "integer": "a whole number", "number": "a number", "boolean": "true or false"}
 _TYPES |= {"object": "a map", "array": "a list"}
 _LONGEST = 200
 _SHELL = re.compile(r"[;&|<>$`]")
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
 def found(node: document.Node) -> str:
@@ -76,8 +76,9 @@ def matches(pattern: str | None, text: str) -> bool:
 
 def misfit(text: str, rule: Mapping[str, Any]) -> str | None:
     """Why a text is not allowed; empty where saying what is allowed says it all, None where it is."""
-    if _CONTROL.search(text):
-        return "it has a control character in it"
+    unwritable = environment.UNWRITABLE.search(text)
+    if unwritable:
+        return f"it has the invisible character U+{ord(unwritable[0]):04X} in it"
     if len(text) > rule.get("maxLength", len(text)):
         return f"it has {len(text)} characters, at most {rule['maxLength']} are allowed"
     allowed = len(text) >= rule.get("minLength", 0) and text in rule.get("enum", (text,))

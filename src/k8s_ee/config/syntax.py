@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-import yaml
-from yaml import reader
+import re
 
+import yaml
+
+from k8s_ee import environment
 from k8s_ee.config import problems
 
 SMALLEST = "the smallest file is one line: `projectId: my-app`"
 SMALLEST_PLATFORM = "the least there must be is one line: `domain: preview.example.com`"
+
+# What YAML does not allow, and what it alone takes for the end of a line: from there on it would count other lines.
+_UNREADABLE = re.compile(r"[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 _HINTS = (
     ("cannot start any token", "text that starts with @, `, % or a tab needs quotes; indent with spaces, not tabs"),
@@ -24,10 +29,25 @@ _HINTS = (
 )
 
 
-def explain(error: yaml.YAMLError, text: str) -> tuple[problems.Mark | None, str, str]:
+def unreadable(text: str) -> tuple[problems.Mark, str, str] | None:
+    """(place, message, hint) of the first character that can't stand in a file."""
+    found = _UNREADABLE.search(text)
+    if found is None:
+        return None
+    if "\0" in text:
+        return _mark_of(text, text.index("\0")), "found a NUL byte", "this is not a text file"
+    code = f"{ord(found[0]):04x}"
+    written = "" if environment.UNWRITABLE.search(found[0]) else f", or write `\\u{code}` in double quotes"
+    return _mark_of(text, found.start()), f"found the invisible character U+{code.upper()}", f"remove it{written}"
+
+
+def _mark_of(text: str, index: int) -> problems.Mark:
+    before = text[:index]
+    return problems.Mark(before.count("\n") + 1, index - before.rfind("\n"))
+
+
+def explain(error: yaml.YAMLError) -> tuple[problems.Mark | None, str, str]:
     """(place, message, hint)"""
-    if isinstance(error, reader.ReaderError):
-        return _unprintable(text)
     if not isinstance(error, yaml.MarkedYAMLError):
         return None, f"not valid YAML: {problems.quote(str(error))}", ""
     what = error.problem or error.context or "unreadable"
@@ -41,13 +61,3 @@ def _context(error: yaml.MarkedYAMLError) -> str:
     if not (error.context and error.problem and error.context_mark):
         return ""
     return f" {error.context} that starts on line {error.context_mark.line + 1}"
-
-
-def _unprintable(text: str) -> tuple[problems.Mark | None, str, str]:
-    allowed = {"\n", "\r", "\t", "\x85", "\ufeff"}
-    for number, line in enumerate(text.split("\n"), start=1):
-        for column, character in enumerate(line, start=1):
-            if not character.isprintable() and character not in allowed and not character.isspace():
-                mark = problems.Mark(number, column)
-                return mark, f"found the invisible character U+{ord(character):04X}", "remove it"
-    return None, "found a character that YAML does not allow", "remove characters that can't be seen"

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import threading
 import time
 
 import pytest
 
 from k8s_ee import cluster, errors, settings
+from k8s_ee.cluster import kubeconfig, transport
 from tests.unit.cluster import conftest
 from tests.wire import kube as wire
 
@@ -164,6 +166,24 @@ def test_a_dry_run_goes_on_in_a_namespace_that_only_exists_on_paper(kube: wire.K
     applied = connect(dry_run=True).apply([config_map()], manager="m", namespace="shop-pr-7")
     assert applied[0]["metadata"]["name"] == "settings"
     assert not kube.objects
+
+
+def test_what_fails_beforehand_prints_nothing(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[bool] = []
+    told: list[threading.ExceptHookArgs] = []
+
+    def broken(fresh: bool) -> str:
+        tried.append(fresh)
+        raise ValueError("Invalid header value b'Bearer q8xk'")
+
+    monkeypatch.setattr(threading, "excepthook", told.append)
+    before = set(threading.enumerate())
+    access = kubeconfig.Access(server=url, context=None, authorization=broken)
+    cluster.Cluster(transport.Transport(access, user_agent="test")).warm()
+    for thread in set(threading.enumerate()) - before:
+        thread.join(10)
+    assert tried
+    assert not told
 
 
 def test_connections_are_opened_beforehand_and_a_dead_server_is_left_to_the_first_question(

@@ -1,3 +1,5 @@
+"""What a command works with: which pull request it is about, and for how long."""
+
 from __future__ import annotations
 
 import io
@@ -5,8 +7,10 @@ import time
 
 import pytest
 
-from k8s_ee import config, runner, settings
+from k8s_ee import config, errors, runner, settings
 from k8s_ee.commands import session
+from k8s_ee.config import model
+from tests.unit.plan import facts
 
 
 def left(text: str, timeout: float | None = None) -> float:
@@ -33,3 +37,21 @@ def left(text: str, timeout: float | None = None) -> float:
 def test_a_command_may_take_as_long_as_everything_it_starts(text: str, seconds: float) -> None:
     assert left(text) == pytest.approx(seconds, abs=5)
     assert left(text, timeout=20) == pytest.approx(20, abs=5)
+
+
+def branch_of(name: str) -> str:
+    asked = settings.Settings(number=42, repository="acme/shop", repository_id=7, head_sha="a" * 40, branch=name)
+    return session.identify(asked, wanted=facts.config(), platform=model.Platform(domain="preview.example")).branch
+
+
+@pytest.mark.parametrize("character", ["\x07", "\x7f", "\x80", "\x85", "\x9b", "\x9f", "\udc80", "\uffff"])
+def test_a_branch_with_a_character_that_no_manifest_can_hold_is_refused_by_its_number(character: str) -> None:
+    with pytest.raises(errors.InputError, match=f"U\\+{ord(character):04X}") as caught:
+        branch_of(f"feature/a{character}b")
+    assert caught.value.message.isprintable()
+    assert "rename" in caught.value.hint
+
+
+@pytest.mark.parametrize("name", ["", "=", "🚀", "1234-56-78", "a\u00a0b", "a\u2028b", "a\u200db"])
+def test_any_other_branch_is_taken_as_it_is(name: str) -> None:
+    assert branch_of(name) == name

@@ -118,10 +118,55 @@ def test_an_invisible_character_is_named_at_its_place() -> None:
     assert (found.line, found.column, found.message) == (2, 10, "found the invisible character U+001B")
 
 
+@pytest.mark.parametrize(("text", "line", "column", "code"), [
+    ("# 👨\u200d👩\nprojectId: a\nenv:\n  A: \x07\n", 4, 6, "0007"),
+    ("# \U000e0001\nprojectId: a\n# \x9b\n", 3, 3, "009B"),
+    ("projectId: a\n\x0c\n", 2, 1, "000C"),
+    ("projectId: a # a\x0bb\n", 1, 17, "000B"),
+    ("projectId: a\n# \x7f\n", 2, 3, "007F"),
+    ("projectId: a\n# \ufffe\x07\n", 2, 3, "FFFE"),
+    ("projectId: a\n# one\u2028two\nenv: {\n", 2, 6, "2028"),
+    ("projectId: a\r\n# one\r\nenv: {A: 'b\u2029'}\r\n", 3, 12, "2029"),
+    ("projectId: a\n# one\x85prot: 1\n", 2, 6, "0085"),
+])  # fmt: skip
+def test_the_first_character_that_is_in_the_way_is_named_on_the_line_that_others_count(
+    text: str, line: int, column: int, code: str
+) -> None:
+    found = reading.problem(text)
+    assert (found.line, found.column) == (line, column)
+    assert found.message == f"found the invisible character U+{code}"
+
+
+def test_a_separator_of_lines_is_told_how_it_can_be_written() -> None:
+    assert reading.problem("projectId: a\nenv: {A: 'b\u2028'}\n").hint.endswith("`\\u2028` in double quotes")
+    assert reading.problem("projectId: a\nenv: {A: 'b\x85'}\n").hint == "remove it"
+
+
+@pytest.mark.parametrize("text", ["👨\u200d👩", "a\u00a0b", "\ufeff", "\u200b", "\U000e0001", "\ue000"])
+def test_invisible_characters_that_yaml_allows_are_no_problem(text: str) -> None:
+    assert reading.load(f"# {text}\nprojectId: a\nenv: {{A: '{text}'}}\n").env["A"] == text
+
+
 def test_an_escaped_control_character_is_refused_and_not_printed() -> None:
     found = reading.app('env: {A: "\\x1b[31m"}\n')
     assert "\x1b" not in str(found)
-    assert found.hint == "it has a control character in it"
+    assert found.hint == "it has the invisible character U+001B in it"
+
+
+@pytest.mark.parametrize(("escape", "code"), [
+    ("\\x7f", "007F"), ("\\x80", "0080"), ("\\N", "0085"), ("\\u009b", "009B"), ("\\x9f", "009F"),
+    ("\\ufffe", "FFFE"), ("\\uffff", "FFFF"),
+])  # fmt: skip
+def test_an_escaped_character_that_no_manifest_can_hold_is_refused(escape: str, code: str) -> None:
+    found = reading.app(f'env:\n  A: "a{escape}b"\n')
+    assert (found.line, found.hint) == (3, f"it has the invisible character U+{code} in it")
+
+
+@pytest.mark.parametrize(
+    "escape", ["\\t", "\\r", "\\n", "\\_", "\\L", "\\P", "\\u200d", "\\ufeff", "\\U0001f680", "\\U0010ffff"]
+)
+def test_any_other_character_may_be_escaped(escape: str) -> None:
+    assert reading.load(f'projectId: a\nenv: {{A: "{escape}"}}\n').env["A"] == yaml.safe_load(f'"{escape}"')
 
 
 @pytest.mark.parametrize(
