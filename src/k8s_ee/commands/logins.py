@@ -96,15 +96,8 @@ def provide(
 
 
 def give(ctx: session.Session, engine: plan.Engine, login: Manifest) -> None:
-    """The app's Secret, if it is not there; one of the same name with another password is of a login that is gone."""
-    wanted = plan.logins.credentials(engine, login)
-    if ctx.cluster.create(wanted) is not None:
-        return
-    name, namespace = wanted["metadata"]["name"], wanted["metadata"]["namespace"]
-    found = ctx.cluster.get("Secret", name, namespace)
-    if found and secrecy.decoded(found).get(engine.password) != secrecy.decoded(wanted).get(engine.password):
-        ctx.cluster.delete("Secret", name, namespace, uid=found["metadata"]["uid"])
-        ctx.cluster.create(wanted)
+    """The app's Secret, if it is not there."""
+    ctx.cluster.create(plan.logins.credentials(engine, login))
 
 
 def begin(ctx: session.Session, engine: plan.Engine, login: Manifest) -> Manifest:

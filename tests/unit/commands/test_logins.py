@@ -104,14 +104,6 @@ def test_what_the_app_reads_is_made_again_from_the_login(home: Home) -> None:
     assert home.secret(REDIS.secret) == before
 
 
-def test_what_was_left_of_a_login_that_is_gone_is_not_given_to_the_app(home: Home) -> None:
-    home.deploy()
-    stale = home.world.kube.objects[SECRETS, REDIS.secret]
-    home.world.kube.put(SECRETS, {**stale, "data": {"REDIS_PASSWORD": "Z29uZQ=="}})
-    home.deploy()
-    assert home.secret(REDIS.secret) == home.secret(REDIS.login)
-
-
 def test_an_environment_of_before_there_were_logins_keeps_its_password(home: Home) -> None:
     home.deploy()
     before = home.secret(REDIS.secret)
