@@ -243,7 +243,8 @@ def _started(arena: Arena, engines: Sequence[str]) -> tuple[float, float]:
             )
             crowd.until(lambda: len(seen.ready) == len(engines))
             spent = _busy() - busy
-        arena.api.delete_all("Pod", preview.namespace, grace_seconds=0)
+        for kind in ("StatefulSet", "Pod"):  # A namespace whose pods come back takes long to go.
+            arena.api.delete_all(kind, preview.namespace, grace_seconds=0)
     crowd.until(lambda: arena.api.get("Namespace", preview.namespace) is None)
     return max(seen.ready.values()) - began, spent
 
