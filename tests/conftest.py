@@ -105,9 +105,9 @@ def sandbox() -> cluster.Sandbox:
     return cluster.up(sandbox_name(), "node", progress.Progress())
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def policy_sandbox() -> Iterator[cluster.Sandbox]:
-    """Another one, where policies are enforced. Taken down at the end: few tests need it."""
+    """Another one, where policies are enforced. Taken down when its tests are over: it costs most of all."""
     name = f"{sandbox_name()}-policy"
     yield cluster.up(name, "policy", progress.Progress())
     cluster.down(name, progress.Progress())
