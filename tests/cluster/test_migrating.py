@@ -46,7 +46,7 @@ def test_one_that_a_killed_deploy_left_ends_before_the_next_begins(preview: cli.
 def test_one_that_never_began_does_not_hold_up_the_next(preview: cli.Preview) -> None:
     base = preview.installed.sandbox.images["base"]
     migrating(preview, "")
-    assert preview.run("up", image=base.partition("@")[0] + "@sha256:" + "0" * 64).code == 3
+    assert preview.run("up", image=base.partition("@")[0] + "@sha256:" + "0" * 64).code == 4
     (left,) = jobs(preview)
     began = time.monotonic()
     preview.up(image=base)
