@@ -18,6 +18,7 @@ EXCEPTED = (
     "annotations of kubectl (last-applied-configuration) and Helm (release-name, release-namespace)",
     "the passwords in postgresql-login and postgresql-credentials-v1: each run makes its own",
     "on the Namespace, k8s-ee/head-sha, deployed-at and active-at: k8s-ee's notes of what it has verified, and when",
+    "on the volume, k8s-ee/seed and database-version: k8s-ee's notes of what data it has",
 )
 
 _METADATA = (
@@ -27,7 +28,7 @@ _METADATA = (
 _ANNOTATIONS = (
     "kubectl.kubernetes.io/last-applied-configuration",
     *("meta.helm.sh/release-name", "meta.helm.sh/release-namespace"),
-    *("k8s-ee/head-sha", "k8s-ee/deployed-at", "k8s-ee/active-at"),
+    *("k8s-ee/head-sha", "k8s-ee/deployed-at", "k8s-ee/active-at", "k8s-ee/seed", "k8s-ee/database-version"),
     "endpoints.kubernetes.io/last-change-trigger-time",
 )
 _GIVEN = {"Service": ("clusterIP", "clusterIPs"), "PersistentVolumeClaim": ("volumeName",), "Pod": ("nodeName",)}
