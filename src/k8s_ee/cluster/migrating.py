@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from k8s_ee.cluster import client
 
 Manifest = dict[str, Any]
-_ENDED = frozenset({"Succeeded", "Failed"})
 
 
 def make_room(
@@ -42,27 +41,35 @@ def make_room(
     with watching.watching(cluster, subjects) as watch:
         while True:
             watch.next(deadline - time.monotonic())
-            seen, pods = watch.view.of("Job"), watch.view.of("Pod")
-            jobs, ending = _in_the_way(seen, pods, wanted) if watch.complete else ([], [])
-            for job in jobs:
-                name, uid = job["metadata"]["name"], job["metadata"]["uid"]
-                if uid not in deleted and (_failed(job) or not any(map(_begun, objects.owned_by(job, pods)))):
-                    deleted.add(uid)
-                    # The Job stays until its pods are gone.
-                    cluster.delete("Job", name, namespace, uid=uid, propagation="Foreground")
-            left = [one["metadata"]["name"] for one in (*jobs, *ending)]
-            if watch.complete and not left:
+            pods = watch.view.of("Pod")
+            jobs, ending = _in_the_way(watch.view.of("Job"), pods, wanted) if watch.complete else ([], [])
+            if watch.complete and not jobs and not ending:
                 return
+            for job in jobs:
+                if job["metadata"]["uid"] not in deleted and not _is_working(job, pods):
+                    deleted.add(job["metadata"]["uid"])
+                    _delete(cluster, job)
             for one in (*jobs, *ending):
                 if one["metadata"]["uid"] not in deleted | said:
                     said.add(one["metadata"]["uid"])
                     progress(f"{one['metadata']['name']}: a migration of an earlier deploy, waiting for its end")
             if time.monotonic() >= deadline:
-                raise errors.NotReady(
-                    f"the migration of an earlier deploy still runs: {', '.join(left) or 'it can not be seen'}",
-                    hint=f"`kubectl -n {namespace} logs --selector app.kubernetes.io/name=migrate` shows what it does; "
-                    "run the same command again when it is over, or once you have deleted its Job",
-                )
+                raise _still_there(namespace, (*jobs, *ending))
+
+
+def _delete(cluster: client.Cluster, job: Manifest) -> None:
+    """It stays until its pods are gone."""
+    metadata = job["metadata"]
+    cluster.delete("Job", metadata["name"], metadata["namespace"], uid=metadata["uid"], propagation="Foreground")
+
+
+def _still_there(namespace: str, left: Sequence[Manifest]) -> errors.NotReady:
+    names = ", ".join(one["metadata"]["name"] for one in left) or "it can not be seen"
+    return errors.NotReady(
+        f"the migration of an earlier deploy still runs: {names}",
+        hint=f"`kubectl -n {namespace} logs --selector app.kubernetes.io/name=migrate` shows what it does; "
+        "run the same command again when it is over, or once you have deleted its Job",
+    )
 
 
 def _in_the_way(
@@ -73,8 +80,14 @@ def _in_the_way(
     others = [job for job in jobs if job in blocking or job["metadata"]["name"] in wanted]
     known = {job["metadata"]["uid"] for job in others}
     owned = [(pod, [o for o in pod["metadata"].get("ownerReferences") or [] if o["kind"] == "Job"]) for pod in pods]
-    ending = [pod for pod, jobs in owned if jobs and not _ended(pod) and not known & {one["uid"] for one in jobs}]
+    ending = [
+        pod for pod, jobs in owned if jobs and not objects.is_over(pod) and not known & {one["uid"] for one in jobs}
+    ]
     return blocking, ending
+
+
+def _is_working(job: Manifest, pods: Sequence[Manifest]) -> bool:
+    return not _failed(job) and any(map(_begun, objects.owned_by(job, pods)))
 
 
 def _failed(job: Manifest) -> bool:
@@ -83,10 +96,6 @@ def _failed(job: Manifest) -> bool:
 
 def _complete(job: Manifest) -> bool:
     return bool(objects.conditions(job, "Complete", "True"))
-
-
-def _ended(pod: Manifest) -> bool:
-    return (pod.get("status") or {}).get("phase") in _ENDED
 
 
 def _begun(pod: Mapping[str, Any]) -> bool:

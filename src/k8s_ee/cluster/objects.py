@@ -60,6 +60,11 @@ def succeeded(pod: Manifest) -> bool:
     return all_ended and spec.get("restartPolicy") in ("Never", "OnFailure")
 
 
+def is_over(pod: Manifest) -> bool:
+    """Nothing of it runs, nor will."""
+    return (pod.get("status") or {}).get("phase") in {"Succeeded", "Failed"}
+
+
 def container_statuses(pod: Manifest) -> list[Manifest]:
     """Init containers first, as they run."""
     status = pod.get("status") or {}

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from k8s_ee import backups, environment, errors
-from k8s_ee.cluster import marks, pool, scaling, sleeping, waiting, watching
+from k8s_ee.cluster import marks, objects, pool, scaling, sleeping, waiting, watching
 
 if TYPE_CHECKING:
     from k8s_ee.cluster import client
@@ -100,6 +100,5 @@ def _await_end_of_app(cluster: client.Cluster, namespace: str, deadline: float) 
 
 def _is_app(pod: dict[str, Any]) -> bool:
     """The app's own, or a migration that a deploy has left."""
-    over = (pod.get("status") or {}).get("phase") in {"Succeeded", "Failed"}
     owners = pod["metadata"].get("ownerReferences") or []
-    return not over and any(one["kind"] in {"ReplicaSet", "Job"} for one in owners)
+    return not objects.is_over(pod) and any(one["kind"] in {"ReplicaSet", "Job"} for one in owners)

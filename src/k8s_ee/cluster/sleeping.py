@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from k8s_ee import environment, errors, plan
-from k8s_ee.cluster import marks, pool, routing, scaling, waiting, watching
+from k8s_ee.cluster import marks, objects, pool, routing, scaling, waiting, watching
 
 if TYPE_CHECKING:
     from k8s_ee.cluster import client
@@ -131,8 +131,7 @@ def stopped(cluster: client.Cluster, namespace: str, *, deadline: float) -> tupl
     with watching.watching(cluster, [watching.Subject("Pod", namespace)]) as watch:
         while True:
             watch.next(deadline - time.monotonic())
-            ended = ("Succeeded", "Failed")
-            left = [pod for pod in watch.view.of("Pod") if (pod.get("status") or {}).get("phase") not in ended]
+            left = [pod for pod in watch.view.of("Pod") if not objects.is_over(pod)]
             if (watch.complete and not left) or time.monotonic() >= deadline:
                 return tuple(sorted(pod["metadata"]["name"] for pod in left))
 

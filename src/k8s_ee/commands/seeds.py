@@ -22,9 +22,11 @@ _WHY = {"new": "is new, and the database has been in use before", "changed": "is
 
 def to_come(ctx: session.Session) -> bool:
     """Whether a database is loaded, or emptied of half a seed, before an app may use it."""
+    if any(one.seed for one in ctx.config.deployed):
+        return True
+    if ctx.fresh:
+        return False
     deployed = [plan.ENGINES[one.engine] for one in ctx.config.deployed]
-    if any(one.seed for one in ctx.config.deployed) or ctx.fresh:
-        return any(one.seed for one in ctx.config.deployed)
     claims = pool.side_by_side([functools.partial(volumes.of, ctx, engine) for engine in deployed])
     return any(seeding.noted(claim).startswith(seeding.LOADING) for claim in claims)
 

@@ -35,7 +35,11 @@ def check(
     """
     found = problems.Problems(config.path)
     rules.add(_sizes(wanted, target, claim=claim), config, found)
-    rules.add(_versions(wanted, target, platform, before=_data_version(wanted, claim, running)), config, found)
+    rules.add(
+        _versions(wanted, target, platform, before=_data_version(engines.ENGINES[wanted.engine], claim, running)),
+        config,
+        found,
+    )
     found.raise_if_any()
 
 
@@ -86,7 +90,7 @@ def is_retired(claim: Manifest) -> bool:
 
 def retired(claim: Manifest, running: Manifest | None, engine: engines.Engine) -> dict[str, str]:
     """Annotations for its volume before its workload goes, and with that whoever knows the version."""
-    version = known_version(claim) or (_version(running, engine) if running and _answers(running) else "")
+    version = _data_version(engine, claim, running)
     return {RETIRED: "true"} | ({VERSION: version} if version else {})
 
 
@@ -111,10 +115,9 @@ def _versions(
         yield rules.Finding(key, message, f"write {series}, {_new(wanted, target)}")
 
 
-def _data_version(wanted: model.Database, claim: Manifest | None, running: Manifest | None) -> str:
+def _data_version(engine: engines.Engine, claim: Manifest | None, running: Manifest | None) -> str:
     """Empty when nobody can say; then the database itself refuses what it can't read."""
-    noted = known_version(claim)
-    return noted or (_version(running, engines.ENGINES[wanted.engine]) if running and _answers(running) else "")
+    return known_version(claim) or (_version(running, engine) if running and _answers(running) else "")
 
 
 def _answers(running: Manifest) -> bool:
