@@ -5,6 +5,7 @@ What act does not do as GitHub does, and how it is met here:
 - it copies no files for a checkout with `ref:` → a stand-in for actions/checkout fetches that commit from the consumer;
 - it resolves every `uses:` before it looks at `if:` → stand-ins for the third-party actions, mapped like the toolkit;
 - it does not know `$/` and `queue` → the toolkit given here is the variant that scripts/variant.py derives;
+- it does not wait for what a failing step last wrote to the terminal it gave it → it finds none (`_NO_TERMINAL`);
 - it leaves `INPUT_*` of the surrounding action in the environment → tests/contract forbids reading them;
 - it ignores concurrency and permissions → tests/contract reads them from the files.
 """
@@ -32,6 +33,8 @@ from tests import processes
 
 TOOLKIT = "k8s-ee/k8s-ee"
 SYSTEM_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
+_NO_TERMINAL = ("unshare", "--mount", "sh", "-c", 'mount --bind /dev/null /dev/ptmx && exec "$@"', "sh")
+"""Before a command: without terminals act reads what steps print from a pipe, to its end. Needs root."""
 _PINNED = re.compile(r"^\s*(?:- )?uses: (?P<action>[\w.-]+/[\w.-]+)(?:/[\w./-]+)?@(?P<ref>\S+)", re.MULTILINE)
 
 
@@ -83,7 +86,16 @@ def run(
     with tempfile.TemporaryDirectory(prefix="k8s-ee-act-") as scratch:
         home = pathlib.Path(scratch)
         (home / "event.json").write_text(json.dumps(payload), encoding="utf-8")
-        command = [str(act), event, "--json", "--eventpath", str(home / "event.json"), "--workflows", workflow]
+        command = [
+            *_NO_TERMINAL,
+            str(act),
+            event,
+            "--json",
+            "--eventpath",
+            str(home / "event.json"),
+            "--workflows",
+            workflow,
+        ]
         command += ["--actor", payload["sender"]["login"], "--platform", "ubuntu-latest=-self-hosted"]
         command += _flags("--local-repository", {f"{TOOLKIT}@{ref}": toolkit_dir})
         command += _flags("--local-repository", _stand_ins(home / "stand-ins", consumer_dir, toolkit_dir))

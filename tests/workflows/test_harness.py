@@ -82,6 +82,13 @@ def test_annotations_summaries_outputs_and_failures_are_read(consumer: conftest.
     assert result.outputs["one/first"] == {"a": "1"}
 
 
+def test_whatever_a_failing_step_printed_last_is_read(consumer: conftest.Consumer) -> None:
+    result = _run(
+        consumer, "      - run: |\n          [ -t 1 ] && echo terminal\n          seq 20000\n          exit 3\n"
+    )
+    assert result.log.splitlines()[:20000] == [f"one | {number}" for number in range(1, 20001)]
+
+
 def test_a_third_party_action_that_is_really_run_fails_by_name(consumer: conftest.Consumer) -> None:
     result = _run(consumer, f"      - uses: actions/setup-python@{'a' * 40}\n")
     assert result.jobs == {"one": "failure"}
