@@ -125,11 +125,7 @@ def _render_one(ctx: session.Session, database: model.Database) -> tuple[Manifes
 
 def _apply_one(ctx: session.Session, database: model.Database, manifests: tuple[Manifest, ...]) -> str:
     engine, namespace = plan.ENGINES[database.engine], ctx.target().namespace
-    asked = [("PersistentVolumeClaim", engine.claim), ("StatefulSet", engine.name)]
-    asked += [("Secret", engine.login), ("Secret", engine.secret)]
-    claim, running, login, first = pool.side_by_side(
-        [functools.partial(ctx.cluster.get, kind, name, namespace) for kind, name in asked]
-    )
+    claim, running, login, first = _present(ctx, engine)
     plan.check_data(ctx.config, database, ctx.target(), ctx.platform, claim=claim, running=running)
     grows = volumes.grow(ctx, database, claim)
     login = logins.provide(ctx, engine, login, first, has_data=claim is not None)
@@ -146,6 +142,16 @@ def _apply_one(ctx: session.Session, database: model.Database, manifests: tuple[
         volumes.wait(ctx, database)
     logins.resume(ctx, engine, login)
     return logins.named(engine, login)
+
+
+def _present(ctx: session.Session, engine: plan.Engine) -> list[Manifest | None]:
+    """Claim, StatefulSet, login and the app's first Secret; where nothing can be yet, nobody is asked."""
+    asked = [("PersistentVolumeClaim", engine.claim), ("StatefulSet", engine.name)]
+    asked += [("Secret", engine.login), ("Secret", engine.secret)]
+    if ctx.fresh:
+        return [None] * len(asked)
+    namespace = ctx.target().namespace
+    return pool.side_by_side([functools.partial(ctx.cluster.get, kind, name, namespace) for kind, name in asked])
 
 
 def _retire(ctx: session.Session, engine: plan.Engine) -> None:
