@@ -25,6 +25,15 @@ _SHARED = {
     ),
 }
 _TOGETHER = {f"tests/cluster/test_{name}.py": what for what, names in _SHARED.items() for name in names}
+_LONGEST = (
+    *(f"tests/cluster/test_{name}.py" for name in _SHARED["cluster without pods"]),
+    "tests/cluster/test_databases.py",
+    *(f"tests/cluster/test_{name}.py" for name in _SHARED["toolkit image"]),
+    *(f"tests/cluster/test_{name}.py" for name in ("rotating", "backup", "seeds", "cli_lifecycle", "database_proofs")),
+    "tests/workflows/test_pipeline.py",
+    *(f"tests/cluster/test_{name}.py" for name in ("policy", "waiting")),
+)
+"""Begun first, the longest before the others: at the end, workers that wait for one of these would have nothing to do."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -33,6 +42,11 @@ def pytest_configure(config: pytest.Config) -> None:
     # How long an example takes says how busy the machine is.
     hypothesis.settings.register_profile("k8s-ee", deadline=None, derandomize=repeated)
     hypothesis.settings.load_profile("k8s-ee")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    turns = {file: turn for turn, file in enumerate(_LONGEST)}
+    items.sort(key=lambda item: turns.get(item.nodeid.partition("::")[0], len(turns)))
 
 
 class Scheduler(xdist.scheduler.LoadFileScheduling):

@@ -46,16 +46,20 @@ def image(installed: cli.Installed) -> str:
     return installed.sandbox.images["base"]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def databases() -> Keys:
     return {engine: {"storage": "256Mi", "startupSeconds": 600} for engine in ENGINES}
 
 
 @pytest.fixture
-def ready(preview: cli.Preview, image: str, databases: Keys) -> cli.Preview:
+def ready(preview: cli.Preview, databases: Keys) -> cli.Preview:
     """With one row in each."""
+    return filled(preview, databases)
+
+
+def filled(preview: cli.Preview, databases: Keys) -> cli.Preview:
     preview.configure({**cli.small(), "databases": databases})
-    preview.up(image=image)
+    preview.up(image=preview.installed.sandbox.images["base"])
     for engine in ENGINES:
         write(preview, engine)
     return preview

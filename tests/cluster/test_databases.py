@@ -16,12 +16,20 @@ from tests import conftest, processes, world
 from tests.cluster import cli, crowd, stores
 from tests.cluster.stores import databases as databases  # noqa: PLC0414 - the fixture
 from tests.cluster.stores import image as image  # noqa: PLC0414 - the fixture
-from tests.cluster.stores import ready as ready  # noqa: PLC0414 - the fixture
 
 pytestmark = pytest.mark.cluster
 
 BOARDS = ("postgresql", "mariadb", "redis")
 """Of examples/pinboard."""
+
+
+@pytest.fixture(scope="module")
+def ready(
+    installed: cli.Installed, databases: stores.Keys, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[cli.Preview]:
+    """With one row in each. Every test leaves it ready, and each row where it was."""
+    with cli.preview(installed, tmp_path_factory.mktemp("ready")) as made:
+        yield stores.filled(made, databases)
 
 
 def test_the_example_writes_and_reads_through_each_also_after_it_was_away(preview: cli.Preview, image: str) -> None:
@@ -104,15 +112,18 @@ def test_each_database_says_whether_it_is_ready(ready: cli.Preview, tmp_path: pa
     assert json.loads(outputs["ready"]) == dict.fromkeys(stores.ENGINES, True)
 
 
-def test_a_volume_that_is_kept_leaves_room_for_another_database(ready: cli.Preview, image: str) -> None:
-    ready.configure({**cli.small(), "databases": {"redis": {"storage": "256Mi"}}})
-    ready.up(image=image)
+def test_a_volume_that_is_kept_leaves_room_for_another_database(preview: cli.Preview, image: str) -> None:
+    stores = {engine: {"storage": "256Mi"} for engine in ("postgresql", "redis")}
+    preview.configure({**cli.small(), "databases": stores})
+    preview.up(image=image)
+    preview.configure({**cli.small(), "databases": {"redis": stores["redis"]}})
+    preview.up(image=image)
     # With the app: a node keeps what an immutable Secret had for as long as a pod there uses one of its name.
-    ready.kubectl("delete", "deployment/app", "--cascade=foreground", "--wait")
-    ready.kubectl("delete", "statefulset/redis", "pvc/data-redis-0", "--wait")
-    ready.kubectl("delete", "secret/redis-login", "secret/redis-credentials-v1")
-    ready.up(image=image)
-    assert "data-redis-0" in ready.kubectl("get", "pvc", "-o", "name")
+    preview.kubectl("delete", "deployment/app", "--cascade=foreground", "--wait")
+    preview.kubectl("delete", "statefulset/redis", "pvc/data-redis-0", "--wait")
+    preview.kubectl("delete", "secret/redis-login", "secret/redis-credentials-v1")
+    preview.up(image=image)
+    assert "data-redis-0" in preview.kubectl("get", "pvc", "-o", "name")
 
 
 def test_another_major_version_is_refused_on_its_line_also_when_the_database_was_away(

@@ -72,7 +72,7 @@ class Session:
         from k8s_ee import cluster as clusters
 
         connection, dry_run = self.settings.connection, self.options.dry_run
-        return clusters.connect(connection, dry_run=dry_run, hide=self.redactor.add)
+        return clusters.connect(connection, dry_run=dry_run, hide=self.hide)
 
     @functools.cached_property
     def github(self) -> githubs.GitHub | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import time
 
 import pytest
@@ -37,6 +38,24 @@ def left(text: str, timeout: float | None = None) -> float:
 def test_a_command_may_take_as_long_as_everything_it_starts(text: str, seconds: float) -> None:
     assert left(text) == pytest.approx(seconds, abs=5)
     assert left(text, timeout=20) == pytest.approx(20, abs=5)
+
+
+def test_the_key_of_the_cluster_is_hidden_in_whatever_the_job_prints_from_then_on() -> None:
+    said, token = io.StringIO(), "kept-to-ourselves"
+    cluster = {"name": "here", "cluster": {"server": "https://127.0.0.1:9", "insecure-skip-tls-verify": True}}
+    user = {"name": "ci", "user": {"token": token}}
+    context = {"name": "here", "context": {"cluster": "here", "user": "ci"}}
+    text = json.dumps({"current-context": "here", "clusters": [cluster], "users": [user], "contexts": [context]})
+    found = settings.Settings.from_environ({"GITHUB_ACTIONS": "true", "K8S_EE_KUBECONFIG": text})
+    made = session.Session(
+        settings=found,
+        options=session.Options(),
+        runner=runner.Runner(found, stream=said),
+        say=lambda _line: None,
+    )
+    assert made.cluster
+    assert f"::add-mask::{token}" in said.getvalue().splitlines()
+    assert made.redactor.redact(f"it is {token}") == "it is ***"
 
 
 def branch_of(name: str) -> str:
