@@ -33,7 +33,7 @@ _LONGEST = (
     "tests/workflows/test_pipeline.py",
     *(f"tests/cluster/test_{name}.py" for name in ("policy", "waiting")),
 )
-"""Begun first, the longest before the others: at the end, workers that wait for one of these would have nothing to do."""
+"""Begun first, the longest before the others, lest all workers wait for one of these in the end."""
 
 
 def pytest_configure(config: pytest.Config) -> None:

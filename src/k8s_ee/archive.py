@@ -28,7 +28,8 @@ _MANIFEST = "manifest.json"
 _MANIFEST_BYTES = 1 << 20
 _LEVEL = 6
 _ENGINE = re.compile(r"[a-z0-9]{1,32}", re.ASCII)
-_BROKEN = (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile)
+_VERSION = re.compile(r"[ -~]{0,80}")
+_BROKEN = (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, ValueError)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -258,11 +259,12 @@ def _manifest(tar: tarfile.TarFile, members: list[tarfile.TarInfo], *, name: str
 
 
 def _entry(engine: str, found: Mapping[str, Any]) -> Entry:
-    if not _ENGINE.fullmatch(engine):
+    version = str(found["version"])
+    if not _ENGINE.fullmatch(engine) or not _VERSION.fullmatch(version):
         raise ValueError(engine)
     return Entry(
         engine=engine,
-        version=str(found["version"]),
+        version=version,
         image=str(found["image"]),
         size=int(found["size"]),
         sha256=str(found["sha256"]),

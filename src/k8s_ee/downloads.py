@@ -45,6 +45,6 @@ def read(url: str, *, deadline: float) -> Iterator[bytes]:
     except urllib.error.HTTPError as error:
         error.close()
         raise errors.Unavailable(f"{place} answers {error.code}", hint="is it public, and still there?") from None
-    except (OSError, http.client.HTTPException) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:  # ValueError: no host, or length, can be that
         reason = getattr(error, "reason", None) or error
         raise errors.Unavailable(f"{place} can't be read: {reason}", hint="run the same command again") from None

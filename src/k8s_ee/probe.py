@@ -40,6 +40,8 @@ def ask(target: environment.Environment, *, path: str, address: str = "", timeou
         return Answer(status=response.status, reason=response.reason)
     except socket.gaierror as error:
         return Answer(status=0, reason=f"{host} does not resolve: {error.strerror}", reached=False)
+    except UnicodeError:
+        return Answer(status=0, reason=f"no host can be called {host}", reached=False)
     except (OSError, http.client.HTTPException) as error:
         away = isinstance(error, TimeoutError) or (isinstance(error, OSError) and error.errno in _AWAY)
         return Answer(status=0, reason=f"{type(error).__name__}: {error}", reached=not away)

@@ -71,7 +71,7 @@ def comment(result: outcome.Outcome, known: Facts) -> str:
     namespace = _namespace(result, known)
     if not namespace:
         raise ValueError("a comment is about one environment")
-    if result.state == "backing-up" and namespace in result.outputs.get("deleted", ""):
+    if result.state == "backing-up" and namespace in json.loads(result.outputs.get("deleted") or "[]"):
         result = dataclasses.replace(result, state="destroyed", notes=())  # the others of its pull request are not
     return f"{marker(namespace)}\n{_page(result, known, evidence=_EVIDENCE_IN_COMMENT)}"
 

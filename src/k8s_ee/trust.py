@@ -223,7 +223,7 @@ TABLE: tuple[Row, ...] = (
         "deploy",
         f"`trigger: on-demand` without the label `{LABEL}`",
         _is_not_asked_for,
-        _quiet(f"previews of this repository are made on demand: add the label {LABEL}, or start the workflow by hand"),
+        _quiet(f"previews of this repository are made on demand: add the label {LABEL}"),
     ),
     Row(
         "deploy",

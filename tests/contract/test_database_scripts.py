@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import re
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -372,6 +373,59 @@ def test_redis_takes_what_an_editor_made_of_a_dump_and_names_the_line_that_is_no
         assert refused.returncode == 1
         assert "line 3 is none of a dump" in refused.stderr
         assert done(server.script("dump.sh")) == ""
+
+
+def test_redis_needs_little_memory_for_what_is_large() -> None:
+    """Its container has 256 MiB, for the server, the scripts and their tools."""
+    kind = KINDS["redis"]
+    with servers.made("redis", image="valkey") as server, server.running():
+        for number in range(16):
+            kind.answer(server, f"SET large{number} {number:01000000}\n")
+        kind.answer(server, f"SET larger {'x' * 6_000_000}\nRPUSH list {' '.join(map(str, range(5000)))}\n")
+        used = kind.answer(server, "INFO memory\n")
+        dump = done(server.script("dump.sh"))
+        assert len(dump.splitlines()) == 18
+        before, after = (
+            int(re.findall(r"used_memory_peak:(\d+)", one)[0]) for one in (used, kind.answer(server, "INFO memory\n"))
+        )
+        assert after - before < 60e6
+        done(server.script("wipe.sh"))
+        limited = ("sh", "-c", f"ulimit -v 250000; exec sh {server.scripts}/load.sh")
+        done(server.run(*limited, stdin=dump))
+        assert done(server.script("dump.sh")) == dump
+
+
+def test_postgresql_dumps_also_rows_that_are_hidden_from_their_owner() -> None:
+    kind, hidden = (
+        KINDS["postgresql"],
+        "ALTER TABLE entry ENABLE ROW LEVEL SECURITY;\nALTER TABLE entry FORCE ROW LEVEL SECURITY;\n",
+    )
+    with servers.made("postgresql") as server, server.running():
+        kind.answer(server, kind.write + hidden)
+        assert kind.answer(server, kind.read) == ""
+        dump = done(server.script("dump.sh"))
+        assert "kept" in dump
+        done(server.script("wipe.sh"))
+        done(server.script("load.sh", stdin=dump))
+        assert done(server.script("dump.sh")) == dump
+        assert kind.answer(server, kind.read) == ""
+
+
+def test_mariadb_dumps_also_what_a_table_remembers() -> None:
+    kind = KINDS["mariadb"]
+    with servers.made("mariadb") as server, server.running():
+        kind.answer(
+            server, "CREATE TABLE entry (text text) WITH SYSTEM VERSIONING;\nINSERT INTO entry VALUES ('old');\n"
+        )
+        kind.answer(server, "UPDATE entry SET text = 'new';\n")
+        dump = done(server.script("dump.sh"))
+        done(server.script("wipe.sh"))
+        done(server.script("load.sh", stdin=dump))
+        assert done(server.script("dump.sh")) == dump
+        assert kind.answer(server, "SELECT text FROM entry FOR SYSTEM_TIME ALL ORDER BY text;\n").split() == [
+            "new",
+            "old",
+        ]
 
 
 def test_postgresql_loads_a_dump_also_where_an_app_had_made_the_public_schema_anew() -> None:

@@ -140,9 +140,20 @@ def test_files_that_the_manifest_does_not_name_or_that_are_missing_are_named(pat
     assert "minio.dump.gz" in refusal(changed(path, databases={}))
 
 
-def test_a_manifest_whose_engine_is_a_path_is_none(path: pathlib.Path) -> None:
-    entry = {"version": "1", "image": "", "size": 0, "sha256": "", "fileSize": 0, "fileSha256": ""}
-    assert "none of k8s-ee" in refusal(changed(path, databases={"../x": entry}))
+@pytest.mark.parametrize(("engine", "version"), [("../x", "1"), ("redis", "9" * 5000), ("redis", "8\n")])
+def test_a_manifest_with_what_no_engine_or_version_is_called_is_none(
+    path: pathlib.Path, engine: str, version: str
+) -> None:
+    entry = {"version": version, "image": "", "size": 0, "sha256": "", "fileSize": 0, "fileSha256": ""}
+    assert "none of k8s-ee" in refusal(changed(path, databases={engine: entry}))
+
+
+def test_headers_that_are_none_are_damage(path: pathlib.Path) -> None:
+    odd = tarfile.TarInfo("manifest.json")
+    odd.pax_headers = {"GNU.sparse.map": "a,b"}
+    with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as tar:
+        tar.addfile(odd)
+    assert "damaged" in refusal(path)
 
 
 def test_a_small_file_that_unfolds_to_much_more_than_it_says_is_not_read_to_its_end(tmp_path: pathlib.Path) -> None:

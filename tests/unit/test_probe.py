@@ -76,6 +76,7 @@ def test_the_last_answer_is_what_is_reported_when_time_is_up(server: http.server
 
 def test_a_name_that_does_not_resolve_is_told_apart_from_one_that_refuses() -> None:
     assert not probe.ask(TARGET, path="/").reached
+    assert not probe.ask(TARGET, path="/", address="a..example").reached
     refused = probe.ask(TARGET, path="/", address="127.0.0.1:1")
     assert refused.reached
     assert "refused" in refused.reason

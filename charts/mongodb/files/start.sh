@@ -64,5 +64,6 @@ if [ ! -d "$data" ]; then
 fi
 # Some volumes come back open to the group, which MongoDB refuses for its key.
 chmod 0600 "$data/k8s-ee-key"
-exec mongod --dbpath "$data" --replSet k8s-ee --bind_ip_all --auth --keyFile "$data/k8s-ee-key" \
+case ${HOST:-} in *:*) ipv6=--ipv6 ;; *) ipv6= ;; esac
+exec mongod --dbpath "$data" --replSet k8s-ee --bind_ip_all ${ipv6:+"$ipv6"} --auth --keyFile "$data/k8s-ee-key" \
     --wiredTigerCacheSizeGB 0.25 --setParameter shutdownTimeoutMillisForSignaledShutdown=100

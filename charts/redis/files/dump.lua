@@ -1,7 +1,16 @@
--- A page of keys, from the cursor ARGV[2] of database ARGV[1]: "next <cursor>", then a line for each key.
+-- A page of keys, from the cursor ARGV[2] of database ARGV[1]: "next <cursor>", then a line for each key. Once they are
+-- many bytes, only "later <key>" of the others, to be asked for one by one (ARGV[3]): the server, and whoever asks, hold
+-- a page in memory, and meanwhile the app waits.
 -- What has no order of its own is sorted, so that the same data is the same text on every server.
+local ENOUGH = 1000000
+local digits, bytes = {}, {}
+for byte = 0, 255 do
+    local two = string.format('%02x', byte)
+    digits[string.char(byte)], bytes[two] = two, string.char(byte)
+end
+
 local function hex(text)
-    return 'x' .. text:gsub('.', function(byte) return string.format('%02x', byte:byte()) end)
+    return 'x' .. text:gsub('.', digits)
 end
 
 local function pairs_sorted(flat)
@@ -34,12 +43,19 @@ function makes.zset(key)
     return 'ZADD', pairs_sorted(turned)
 end
 
-local page = redis.call('SCAN', ARGV[2], 'COUNT', 200)
-local lines = { 'next ' .. page[1] }
+local page
+if ARGV[3] then
+    page = { 0, { (ARGV[3]:sub(2):gsub('%x%x', bytes)) } }
+else
+    page = redis.call('SCAN', ARGV[2], 'COUNT', 200)
+end
+local lines, size = { 'next ' .. page[1] }, 0
 for _, key in ipairs(page[2]) do
     local kind = redis.call('TYPE', key).ok
     local expires = kind ~= 'none' and math.max(redis.call('PEXPIRETIME', key), 0)
-    if kind ~= 'none' then
+    if kind ~= 'none' and size > ENOUGH then
+        lines[#lines + 1] = 'later ' .. hex(key)
+    elseif kind ~= 'none' then
         local command, arguments = 'RESTORE', nil
         if makes[kind] then
             command, arguments = makes[kind](key)
@@ -48,6 +64,7 @@ for _, key in ipairs(page[2]) do
         end
         lines[#lines + 1] = table.concat(
             { ARGV[1], hex(key), string.format('%.0f', expires), command, table.concat(arguments, ' ') }, ' ')
+        size = size + #lines[#lines]
     end
 end
 return lines

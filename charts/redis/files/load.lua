@@ -2,8 +2,11 @@
 local words = {}
 for word in ARGV[1]:gmatch('%S+') do words[#words + 1] = word end
 
+local bytes = {}
+for byte = 0, 255 do bytes[string.format('%02x', byte)] = string.char(byte) end
+
 local function text(hex)
-    return (hex:sub(2):gsub('%x%x', function(byte) return string.char(tonumber(byte, 16)) end))
+    return (hex:sub(2):gsub('%x%x', bytes))
 end
 
 local key, command = text(words[2]), words[4]

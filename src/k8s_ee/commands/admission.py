@@ -47,8 +47,9 @@ def _judge(ctx: session.Session, known: Seen, platform: model.Platform) -> str:
     if isinstance(decision, trust.Allow):
         if decision.note and decision.note not in ctx.notes:
             ctx.notes.append(decision.note)
-        # A workflow_dispatch names a pull request, not a commit.
-        ctx.settings = dataclasses.replace(ctx.settings, head_sha=decision.sha)
+        # A workflow_dispatch names a pull request, not a commit, and no branch.
+        branch = ctx.settings.branch or (known.branch if isinstance(known, pull_request.PullRequest) else "")
+        ctx.settings = dataclasses.replace(ctx.settings, head_sha=decision.sha, branch=branch)
     return _reason(decision)
 
 

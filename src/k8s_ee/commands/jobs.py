@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from k8s_ee import errors, outcome
-from k8s_ee.commands import session
+from k8s_ee import errors, outcome, pull_request
+from k8s_ee.commands import admission, session
 
 _MUTE = frozenset({"validate", "build"})
 _ON_THE_WAY = frozenset({"", "deploying"})
 
 
 def report(ctx: session.Session, *, needs: str) -> outcome.Outcome:
-    """The Outcome is the failure of those jobs, except where they have said it in the comment themselves.
+    """The Outcome is the failure of those jobs, except where they have said it in the comment themselves, or where the
+    comment belongs to a later run by now.
 
     Raises InputError for anything but the `needs` context.
     """
@@ -22,9 +23,21 @@ def report(ctx: session.Session, *, needs: str) -> outcome.Outcome:
     silent = {name: job for name, job in jobs.items() if _is_silent(name, job)}
     if not silent:
         return ctx.skipped("report", "every failed job has said so itself")
+    if _is_over(ctx):
+        return ctx.skipped(
+            "report", "the pull request is closed or has a newer commit: its comment is not about this run"
+        )
     reasons = [f"{name}: {_output(job, 'failure') or _ended(job)}" for name, job in sorted(silent.items())]
     failure = outcome.Failure(message="; ".join(reasons), hint="the log of the job says more")
     return ctx.result("report", "failed", failure=failure, outputs={"namespace": namespace})
+
+
+def _is_over(ctx: session.Session) -> bool:
+    """Nobody has ordered this run: a build of an older commit may well end after a newer commit is live."""
+    known, sha = admission.seen(ctx), ctx.settings.head_sha
+    if isinstance(known, pull_request.Unknown):
+        return False
+    return known.state == "closed" or bool(sha and known.head_sha != sha)
 
 
 def _is_silent(name: str, job: dict[str, Any]) -> bool:

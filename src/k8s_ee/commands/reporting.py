@@ -163,9 +163,11 @@ def _namespace(ctx: session.Session) -> str:
 
 
 def _concerned(ctx: session.Session, error: errors.K8sEEError) -> str:
-    """A file with mistakes in it may still say in which comment they belong."""
-    if isinstance(error, errors.ConfigError) and error.project and ctx.settings.number:
-        return environment.namespace_name(environment.ProjectId(error.project), ctx.settings.number)
+    """Also where it failed before there was an environment: of the file, or of its mistakes, as much is known."""
+    config = ctx.__dict__.get("config")
+    project = config.project if config else error.project if isinstance(error, errors.ConfigError) else ""
+    if project and ctx.settings.number and not _namespace(ctx):
+        return environment.namespace_name(environment.ProjectId(project), ctx.settings.number)
     return _namespace(ctx)
 
 

@@ -1,4 +1,4 @@
-"""A push whose k8s-ee.yaml can't be read: the comment says so, even if it is the first one."""
+"""A push whose k8s-ee.yaml can't be read, or asks for too much: the comment says so, even if it is the first one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from k8s_ee import errors
 from k8s_ee import github as githubs
-from k8s_ee.commands import reporting, validate
+from k8s_ee.commands import admission, namespace, reporting, validate
 from tests.unit.commands import sweeps
 from tests.unit.commands.test_janitor import world as world  # noqa: PLC0414 - the fixture
 
@@ -54,3 +54,40 @@ def test_nobody_is_named_whom_the_file_does_not_name_clearly(
     world: sweeps.World, config: bytes, tmp_path: pathlib.Path
 ) -> None:
     assert told(world, config, tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("config", "platform", "says"),
+    [
+        ("resources: {limits: {memory: 64Gi}}\n", "allowed: {repositoryIds: [42]}\n", "more than the platform allows"),
+        ("", "allowed: {repositoryIds: [5]}\n", "does not list"),
+        ("", "allowed: [\n", "not valid YAML"),
+    ],
+)
+def test_so_does_that_of_one_which_the_platform_does_not_allow(
+    world: sweeps.World, tmp_path: pathlib.Path, config: str, platform: str, says: str
+) -> None:
+    world.put(7)
+    ctx = world.session(after=sweeps.HOUR, event="pull_request", owner_id=1, **FACTS)
+    (tmp_path / "k8s-ee.yaml").write_text("projectId: shop\n" + config)
+    world.platform.write_text("domain: preview.test\n" + platform)
+    ctx.options = dataclasses.replace(ctx.options, config_path=tmp_path / "k8s-ee.yaml")
+    with pytest.raises(errors.K8sEEError) as caught:
+        namespace.create_namespace(ctx)
+    reporting.publish(ctx, reporting.failure(ctx, caught.value, command="create-namespace"))
+    (comment,) = world.comments
+    assert comment.startswith("<!-- k8s-ee:shop-pr-7 -->")
+    assert says in comment
+
+
+def test_a_workflow_that_is_started_by_hand_knows_the_branch_as_a_push_does(
+    world: sweeps.World, tmp_path: pathlib.Path
+) -> None:
+    world.put(7)
+    world.shop.pulls[7].branch = "feature/x"
+    ctx = world.session(after=sweeps.HOUR, event="workflow_dispatch", **{**FACTS, "head_sha": ""})
+    (tmp_path / "k8s-ee.yaml").write_text("projectId: shop\n")
+    world.platform.write_text("domain: preview.test\nallowed: {repositoryIds: [42]}\n")
+    ctx.options = dataclasses.replace(ctx.options, config_path=tmp_path / "k8s-ee.yaml")
+    assert admission.check(ctx) == ""
+    assert (ctx.target().head_sha, ctx.target().branch) == ("a" * 40, "feature/x")

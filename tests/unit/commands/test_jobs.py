@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import io
 import json
+from typing import Any
 
 import pytest
 
 from k8s_ee import outcome, runner, settings
 from k8s_ee.commands import jobs, session
+from tests.unit.commands import sweeps
+from tests.unit.commands.test_janitor import world as world  # noqa: PLC0414 - the fixture
+from tests.wire import github_state as states
 
 
 def reported(**needs: tuple[str, dict[str, str]]) -> outcome.Outcome:
@@ -53,3 +57,20 @@ def test_one_that_was_cut_off_is_reported_whatever_it_had_said() -> None:
     result = reported(deploy=("cancelled", {"state": "deploying"}), prepare=("skipped", {}))
     assert result.failure
     assert result.failure.message == "deploy: was cancelled"
+
+
+@pytest.mark.parametrize(("state", "head", "told"), [("open", "a", True), ("open", "b", False), ("closed", "a", False)])
+def test_the_run_of_an_older_commit_leaves_the_comment_to_the_newer_one(
+    world: sweeps.World, state: str, head: str, told: bool
+) -> None:
+    world.shop.pulls[7] = states.Pull(7, head_sha=head * 40, state=state)
+    facts: dict[str, Any] = {
+        "event": "pull_request",
+        "repository": "acme/shop",
+        "repository_id": 42,
+        "number": 7,
+        "head_sha": "a" * 40,
+    }
+    needs = {"build": {"result": "failure", "outputs": {"failure": "the image does not build"}}}
+    result = jobs.report(world.session(after=sweeps.HOUR, **facts), needs=json.dumps(needs))
+    assert (result.state, bool(result.failure)) == (("failed", True) if told else ("skipped", False))

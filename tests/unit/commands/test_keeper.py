@@ -321,11 +321,12 @@ def test_a_list_shows_who_waits_and_who_is_held(world: sweeps.World) -> None:
     assert [row["state"] for row in listed.data["environments"]] == ["backing-up", "backup-failed", "asleep"]
 
 
-def test_of_several_environments_each_comment_says_what_became_of_its_own() -> None:
+@pytest.mark.parametrize("other", ["docs-pr-7", "web-shop-pr-7"])
+def test_of_several_environments_each_comment_says_what_became_of_its_own(other: str) -> None:
     rows = [{"namespace": "shop-pr-7", "pr": 7, "repositoryId": 42}]
-    outputs = {"deleted": '["docs-pr-7"]', "namespace": "shop-pr-7 docs-pr-7"}
+    outputs = {"deleted": json.dumps([other]), "namespace": f"shop-pr-7 {other}"}
     result = outcome.Outcome("cleanup", "backing-up", outputs=outputs, data={"environments": rows})
-    shown = {name: report.comment(result, report.Facts(namespace=name)) for name in ("shop-pr-7", "docs-pr-7")}
+    shown = {name: report.comment(result, report.Facts(namespace=name)) for name in ("shop-pr-7", other)}
     assert "is backed up, then destroyed" in shown["shop-pr-7"]
-    assert "is gone" in shown["docs-pr-7"]
-    assert "backed up" not in shown["docs-pr-7"]
+    assert "is gone" in shown[other]
+    assert "backed up" not in shown[other]

@@ -193,6 +193,8 @@ def test_an_external_database_has_no_version_of_ours() -> None:
         ("{file: a, path: /b}", "`databases.redis.seed.path` needs `image` beside it"),
         ("{url: 'http://a.example/b', sha256: x}", "an address that begins with https://"),
         ("{url: 'https://me:password@a.example/b', sha256: x}", "without a login"),
+        ("{url: 'https://a.example/d\u00fcmp.sql', sha256: x}", "as %XX"),
+        ("{url: 'https://a..example/b', sha256: x}", "an address that begins with https://"),
     ],
 )
 def test_a_seed_that_is_none_is_refused_at_its_line(seed: str, message: str) -> None:
