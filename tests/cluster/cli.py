@@ -20,6 +20,7 @@ import yaml
 from k8s_ee_sandbox import artifacts, platform, progress
 from k8s_ee_sandbox import cluster as sandboxes
 from tests import conftest, world
+from tests.cluster import crowd
 from tests.wire import github
 from tests.wire import github_state as states
 from tests.workflows import events
@@ -203,6 +204,20 @@ class Preview:
     def kubectl(self, *arguments: str, stdin: str = "", check: bool = True) -> str:
         """As the cluster's administrator, in this namespace."""
         return self.installed.kubectl("-n", self.namespace, *arguments, stdin=stdin, check=check)
+
+    def begin_anew(self, *databases: str) -> None:
+        """Deletes their pods, and waits for the next ones to be ready."""
+        names = [f"pod/{one}-0" for one in databases]
+
+        def uids() -> set[str]:
+            return set(self.kubectl("get", *names, "--ignore-not-found", "-o", "jsonpath={..metadata.uid}").split())
+
+        before = uids()
+        # `kubectl delete --wait` may take the next one, which is called the same, for the one that it waits for.
+        self.kubectl("delete", *names, "--wait=false")
+        crowd.until(lambda: len(uids() - before) == len(names) and not before & uids())
+        for name in names:
+            self.kubectl("wait", name, "--for=condition=Ready", "--timeout=110s")
 
     def ask(self, path: str, *, method: str = "GET", body: Mapping[str, Any] | None = None) -> tuple[int, str]:
         """Status and body, through the ingress. Status 0 when nothing answers."""

@@ -39,9 +39,7 @@ def test_the_example_writes_and_reads_through_each_also_after_it_was_away(previe
     pinned = {engine: preview.ask(f"/{engine}", method="POST", body={"pin": engine}) for engine in BOARDS}
     assert pinned == {engine: (200, json.dumps([json.dumps({"pin": engine})])) for engine in BOARDS}
     app = preview.kubectl("get", "pods", "-l", "app.kubernetes.io/name=app", "-o", "jsonpath={.items[*].metadata.uid}")
-    preview.kubectl("delete", *(f"pod/{engine}-0" for engine in BOARDS), "--wait")
-    for engine in BOARDS:
-        preview.kubectl("rollout", "status", f"statefulset/{engine}", "--timeout=120s")
+    preview.begin_anew(*BOARDS)
     # A node learns the new address of a Service up to a second later.
     crowd.until(lambda: {engine: preview.ask(f"/{engine}") for engine in BOARDS} == pinned, seconds=10)
     left = preview.kubectl("get", "pods", "-l", "app.kubernetes.io/name=app", "-o", "jsonpath={.items[*].metadata.uid}")
@@ -54,9 +52,7 @@ def test_the_app_starts_after_each_database_and_every_row_outlives_the_pods(read
     assert waited == {f"wait-for-{engine}": 0 for engine in stores.ENGINES}
     assert [one["restartCount"] for one in pod["status"]["containerStatuses"]] == [0]
     before = stores.uids(ready)
-    ready.kubectl("delete", *(f"pod/{engine}-0" for engine in stores.ENGINES), "--wait")
-    for engine in stores.ENGINES:
-        ready.kubectl("rollout", "status", f"statefulset/{engine}", "--timeout=120s")
+    ready.begin_anew(*stores.ENGINES)
     assert not set(before.values()) & set(stores.uids(ready).values())
     stores.assert_kept(ready)
 

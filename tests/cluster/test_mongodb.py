@@ -50,9 +50,7 @@ def needs_mongodb(preview: cli.Preview) -> None:
 def test_what_an_app_writes_stays_when_its_pod_goes_and_the_bootstrap_ran_once(shop: cli.Preview) -> None:
     with notes(shop) as found:
         found.insert_one({"body": "kept"})
-    shop.kubectl("delete", "pod", "mongodb-0", "--wait")
-    shop.kubectl("wait", "--for=create", "pod/mongodb-0", "--timeout=60s")
-    shop.kubectl("wait", "--for=condition=Ready", "pod/mongodb-0", "--timeout=60s")
+    shop.begin_anew("mongodb")
     with notes(shop) as found:
         assert sorted(note["body"] for note in found.find()) == ["hello", "kept"]
     apps = shop.kubectl("get", "pods", "-l=app.kubernetes.io/name=app", "-o=jsonpath={.items[*].status..restartCount}")

@@ -58,9 +58,7 @@ def get(preview: cli.Preview, name: str) -> bytes:
 
 def test_what_an_app_puts_there_stays_when_its_pod_goes_and_the_app_is_not_restarted(shop: cli.Preview) -> None:
     put(shop, "reports/one.txt", b"kept")
-    shop.kubectl("delete", "pod", "minio-0", "--wait")
-    shop.kubectl("wait", "--for=create", "pod/minio-0", "--timeout=60s")
-    shop.kubectl("wait", "--for=condition=Ready", "pod/minio-0", "--timeout=60s")
+    shop.begin_anew("minio")
     assert get(shop, "reports/one.txt") == b"kept"
     apps = shop.kubectl("get", "pods", "-l=app.kubernetes.io/name=app", "-o=jsonpath={.items[*].status..restartCount}")
     assert set(apps.split()) == {"0"}

@@ -185,8 +185,7 @@ def cut_off(preview: cli.Preview) -> None:
 def test_cut_off_when_only_the_server_knew_the_next_command_ends_it(shop: cli.Preview, command: str) -> None:
     before = numbers(shop)
     cut_off(shop)
-    shop.kubectl("delete", "pod/redis-0", "--wait")  # starts again on the next password alone
-    shop.kubectl("rollout", "status", "statefulset/redis", "--timeout=120s")
+    shop.begin_anew("redis")  # on the next password alone
     done = shop.run(command, image=shop.installed.sandbox.images["base"], timeout=300)
     assert done.code == 0, done.said
     for engine in EVERY:
