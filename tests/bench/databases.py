@@ -234,7 +234,7 @@ def _started(arena: Arena, engines: Sequence[str]) -> tuple[float, float]:
         assert fenced.code == 0, fenced.said
         charts = [_prepared(arena, preview, one) for one in wanted]
         crowd.until(lambda: all(_bound(one) for one in arena.api.list("PersistentVolumeClaim", preview.namespace)))
-        # What ends a namespace is that the kubelet has looked: it would always be the same moment between two of its looks.
+        # A namespace ends right after the kubelet has looked: it would always be the same moment between two looks.
         time.sleep(random.random())  # noqa: S311
         with measuring.starts(arena.api, preview.namespace) as seen:
             began, busy = time.monotonic(), _busy()
