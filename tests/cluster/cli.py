@@ -215,7 +215,7 @@ class Preview:
         before = uids()
         # `kubectl delete --wait` may take the next one, which is called the same, for the one that it waits for.
         self.kubectl("delete", *names, "--wait=false")
-        crowd.until(lambda: len(uids() - before) == len(names) and not before & uids())
+        crowd.until(lambda: len(uids() - before) == len(names))
         for name in names:
             self.kubectl("wait", name, "--for=condition=Ready", "--timeout=110s")
 

@@ -86,16 +86,8 @@ def run(
     with tempfile.TemporaryDirectory(prefix="k8s-ee-act-") as scratch:
         home = pathlib.Path(scratch)
         (home / "event.json").write_text(json.dumps(payload), encoding="utf-8")
-        command = [
-            *_NO_TERMINAL,
-            str(act),
-            event,
-            "--json",
-            "--eventpath",
-            str(home / "event.json"),
-            "--workflows",
-            workflow,
-        ]
+        command = [*_NO_TERMINAL, str(act), event, "--json"]
+        command += ["--eventpath", str(home / "event.json"), "--workflows", workflow]
         command += ["--actor", payload["sender"]["login"], "--platform", "ubuntu-latest=-self-hosted"]
         command += _flags("--local-repository", {f"{TOOLKIT}@{ref}": toolkit_dir})
         command += _flags("--local-repository", _stand_ins(home / "stand-ins", consumer_dir, toolkit_dir))

@@ -3,9 +3,9 @@
 set -eu
 for file in "$CREDENTIALS"/PG*; do export "${file##*/}=$(cat "$file")"; done
 export PGHOST="${HOST:-$PGHOST}"
+hiding=$(psql --no-psqlrc --tuples-only --no-align --command "SELECT count(*) FROM pg_class WHERE relforcerowsecurity")
 # Of a table that hides rows even from its owner only the administrator sees all: inside this container, without a password.
-if [ "$(psql --no-psqlrc --tuples-only --no-align --command "SELECT count(*) FROM pg_class WHERE relforcerowsecurity")" -gt 0 ]
-then
+if [ "$hiding" -gt 0 ]; then
     export PGHOST="${SOCKETS:-/tmp}" PGUSER=postgres
     unset PGPASSWORD
 fi

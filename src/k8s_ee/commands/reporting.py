@@ -164,11 +164,11 @@ def _namespace(ctx: session.Session) -> str:
 
 def _concerned(ctx: session.Session, error: errors.K8sEEError) -> str:
     """Also where it failed before there was an environment: of the file, or of its mistakes, as much is known."""
-    config = ctx.__dict__.get("config")
+    if (known := _namespace(ctx)) or not ctx.settings.number:
+        return known
+    config = ctx.config_read
     project = config.project if config else error.project if isinstance(error, errors.ConfigError) else ""
-    if project and ctx.settings.number and not _namespace(ctx):
-        return environment.namespace_name(environment.ProjectId(project), ctx.settings.number)
-    return _namespace(ctx)
+    return environment.namespace_name(environment.ProjectId(project), ctx.settings.number) if project else ""
 
 
 def _line(error: errors.K8sEEError) -> str:

@@ -87,6 +87,11 @@ class Session:
     def config(self) -> model.Config:
         return configs.read(self.options.config_path)
 
+    @property
+    def config_read(self) -> model.Config | None:
+        """None where nobody has asked for it, or it could not be read."""
+        return self.__dict__.get("config")
+
     @functools.cached_property
     def platform(self) -> model.Platform:
         """The `--platform-file`, else the ConfigMap of the cluster. Raises ConfigError, ClusterUnavailable, Refused."""
@@ -116,7 +121,7 @@ class Session:
         """Where nobody has said: as long as everything may take by what is configured, if that is read already."""
         if self.options.timeout is not None:
             return self.options.timeout
-        known = self.__dict__.get("config")
+        known = self.config_read
         return max(_SECONDS, known.startup_seconds + _MARGIN_SECONDS) if known else _SECONDS
 
     def until(self, deadline: float) -> Session:

@@ -125,7 +125,7 @@ def test_the_pods_of_the_app_and_of_its_migration_have_ended_before(
         began = time.monotonic()
         # They are waited for, though not for ever: then its time is up, or just not yet.
         with contextlib.suppress(errors.NotReady), roused(kube, api, observed, seconds=0.5):
-            pass
+            assert time.monotonic() - began >= 0.5, "nobody may write"
         assert time.monotonic() - began >= 0.5
         kube.put(PODS, owned(kind) | {"status": {"phase": "Succeeded"}})
     with roused(kube, api, observed):
