@@ -85,14 +85,18 @@ def _pytest(arguments: Sequence[str], *, sandbox: str, scratch: str) -> int:
     """Its exit code. When we are told to stop, so is pytest, and we go on to clean up after it."""
     # Go's tools are started thousands of times, and gone before it pays to tidy up their memory.
     environ = {"GOGC": "400", **os.environ, "K8S_EE_SANDBOX": sandbox, "TMPDIR": scratch}
-    child = subprocess.Popen([sys.executable, "-m", "pytest", *arguments], env=environ)
+    child: subprocess.Popen[bytes] | None = None
 
     def stop(number: int, _frame: object) -> None:
+        if child is None:
+            raise KeyboardInterrupt
         if number == signal.SIGTERM:  # Ctrl-C reaches pytest by itself
             child.send_signal(signal.SIGINT)
 
+    # Before it starts: what is ignored here, as in the background of a script, pytest would ignore as well.
     before = {number: signal.signal(number, stop) for number in _STOPPED}
     try:
+        child = subprocess.Popen([sys.executable, "-m", "pytest", *arguments], env=environ)
         return child.wait()
     finally:
         for number, handler in before.items():

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from k8s_ee_sandbox import platform
-from tests.cluster import cli
+from tests.cluster import cli, crowd
 from tests.wire import github
 
 pytestmark = pytest.mark.cluster
@@ -35,6 +35,9 @@ def test_a_link_that_does_not_answer_is_not_said_to_serve_the_commit_before(
     settings = platform.settings(preview.installed.sandbox)
     nobodys = {**settings, "ingress": {**settings["ingress"], "className": "nobody"}}
     (tmp_path / "platform.yaml").write_text(yaml.safe_dump(nobodys))
+    # Beforehand: on a busy machine the new pod may be ready before the controller has seen what the deploy changes.
+    preview.kubectl("patch", "ingress", "app", "--patch", json.dumps({"spec": {"ingressClassName": "nobody"}}))
+    crowd.until(lambda: preview.ask("/")[0] == 404)
     asked = ("up", "--output", "json", "--platform-file", str(tmp_path / "platform.yaml"), "--timeout", "20")
     done = preview.start(*asked, sha=after, image=image, **preview.pushed(server, after)).end(timeout=120)
     assert (done.code, done.outcome["servingSha"]) == (4, after)
