@@ -16,6 +16,7 @@ OWNER_ID = 77
 PULL_SECRET = "sandbox-registry"  # noqa: S105 - the name of a Secret
 _ENGINES = {one: one for one in ("postgresql", "mariadb", "mongodb", "minio")} | {"redis": "valkey"}
 _NAMESPACE = "k8s-ee-system"
+_PULL_SECRETS = "k8s-ee-pull-secrets"
 _IDENTITY = "k8s-ee-ci"
 _TOKEN_LIFE = "24h"  # noqa: S105 - a duration
 
@@ -28,7 +29,9 @@ def install(sandbox: cluster.Sandbox, *, kubectl: pathlib.Path) -> pathlib.Path:
     run = _Kubectl(kubectl, sandbox.kubeconfig)
     shipped = yaml.safe_load_all(run("kustomize", str(resources.directory("k8s") / "platform")))
     manifests = [_settings(one, sandbox) if one["kind"] == "ConfigMap" else one for one in shipped]
-    text = yaml.safe_dump_all([*manifests, _pull_secret(sandbox)])
+    # In the platform's own namespace for what is installed there from the sandbox's registry.
+    logins = [_pull_secret(sandbox, namespace) for namespace in (_PULL_SECRETS, _NAMESPACE)]
+    text = yaml.safe_dump_all([*manifests, *logins])
     run("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=text)
     token = run("-n", _NAMESPACE, "create", "token", _IDENTITY, f"--duration={_TOKEN_LIFE}").strip()
     return _kubeconfig(sandbox, token)
@@ -62,14 +65,14 @@ def _settings(shipped: Mapping[str, Any], sandbox: cluster.Sandbox) -> dict[str,
     return {**shipped, "data": {"platform.yaml": yaml.safe_dump(settings(sandbox))}}
 
 
-def _pull_secret(sandbox: cluster.Sandbox) -> dict[str, Any]:
+def _pull_secret(sandbox: cluster.Sandbox, namespace: str) -> dict[str, Any]:
     login = f"{sandbox.registry_user}:{sandbox.registry_password}".encode()
     auths = {"auths": {sandbox.registry: {"auth": base64.b64encode(login).decode()}}}
     return {
         "apiVersion": "v1",
         "kind": "Secret",
         "type": "kubernetes.io/dockerconfigjson",
-        "metadata": {"name": PULL_SECRET, "namespace": _NAMESPACE},
+        "metadata": {"name": PULL_SECRET, "namespace": namespace},
         "stringData": {".dockerconfigjson": json.dumps(auths)},
     }
 

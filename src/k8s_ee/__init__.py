@@ -1,3 +1,3 @@
 """A preview environment on Kubernetes for every pull request."""
 
-__version__ = "0.1.0"
+__version__ = "1.0.0"

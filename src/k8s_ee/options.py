@@ -1,6 +1,6 @@
 """What all commands of the command line share: their options, the session made of these, how progress is shown.
 
-Every option is also read from `K8S_EE_<OPTION>`.
+Every option is also read from `K8S_EE_<OPTION>`, but for those that give data up and are not of an action.
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ pytestmark = pytest.mark.cluster
 
 _PATIENCE = 10.0
 SYSTEM = ("-n", "k8s-ee-system")
+PULL_SECRETS = ("-n", "k8s-ee-pull-secrets")
 
 
 @pytest.fixture
@@ -236,14 +237,14 @@ def test_an_older_run_never_overwrites_what_a_newer_one_deployed(shop: cli.Previ
 def revoked(preview: cli.Preview) -> Iterator[None]:
     """The platform's login for the registry does not work for a while."""
     kubectl, secret = preview.installed.kubectl, ("secret", "sandbox-registry")
-    data = kubectl(*SYSTEM, "get", *secret, "-o", "jsonpath={.data}")
+    data = kubectl(*PULL_SECRETS, "get", *secret, "-o", "jsonpath={.data}")
     wrong = {"auths": {preview.installed.sandbox.registry: {"username": "sandbox", "password": "revoked"}}}
     patch = json.dumps({"stringData": {".dockerconfigjson": json.dumps(wrong)}})
-    kubectl(*SYSTEM, "patch", *secret, "--type=merge", "-p", patch)
+    kubectl(*PULL_SECRETS, "patch", *secret, "--type=merge", "-p", patch)
     try:
         yield
     finally:
-        kubectl(*SYSTEM, "patch", *secret, "--type=merge", "-p", json.dumps({"data": json.loads(data)}))
+        kubectl(*PULL_SECRETS, "patch", *secret, "--type=merge", "-p", json.dumps({"data": json.loads(data)}))
 
 
 def test_a_revoked_registry_login_is_said_within_seconds_and_its_renewal_heals(shop: cli.Preview) -> None:

@@ -10,6 +10,7 @@ from tests import conftest
 from tests.cluster import environments, workloads
 
 pytestmark = pytest.mark.cluster
+IDENTITY = "system:serviceaccount:k8s-ee-system:k8s-ee-ci"
 
 
 @pytest.fixture
@@ -79,3 +80,13 @@ def test_namespaces_that_are_no_environment_stay_out_of_reach(
         home.api.apply([environments.server("app", home.image)], manager="m", namespace=namespace)
     with pytest.raises(errors.Refused):
         home.api.list("Secret", "kube-system")
+
+
+def test_of_secrets_that_are_not_its_own_it_reads_only_the_logins_to_registries(kubectl: conftest.Kubectl) -> None:
+    def may_read(name: str, namespace: str) -> bool:
+        asked = ("auth", "can-i", "get", f"secret/{name}", "--namespace", namespace, "--as", IDENTITY)
+        return kubectl(*asked, check=False).strip() == "yes"
+
+    private = ("k8s-ee-janitor-app", "k8s-ee-backup", "anything")
+    assert not any(may_read(name, namespace) for name in private for namespace in ("k8s-ee-system", "kube-system"))
+    assert may_read("anything", "k8s-ee-pull-secrets")

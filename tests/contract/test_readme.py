@@ -9,12 +9,13 @@ import tomllib
 import pytest
 import yaml
 
+import k8s_ee
 from k8s_ee import cli, config
 
 ROOT = pathlib.Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 GUESTBOOK = ROOT / "examples" / "guestbook"
-DOCUMENTS = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *GUESTBOOK.glob("*.md")]
+DOCUMENTS = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("k8s/**/*.md"), *GUESTBOOK.glob("*.md")]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -60,10 +61,12 @@ def test_the_outputs_of_the_actions_are_those_they_have() -> None:
     rows = re.findall(
         r"^\| `(actions/[a-z-]+)` \|[^|]*\| (.*) \|$", (ROOT / "docs" / "getting-started.md").read_text(), re.M
     )
-    assert len(rows) == 6
+    assert {action for action, _ in rows} == {
+        f"actions/{path.parent.name}" for path in ROOT.glob("actions/*/action.yml") if path.parent.name != "setup"
+    }
     for action, outputs in rows:
         described = yaml.safe_load((ROOT / action / "action.yml").read_text())
-        assert set(re.findall(r"`([a-z-]+)`", outputs)) == set(described["outputs"]), action
+        assert set(re.findall(r"`([a-z-]+)`", outputs)) == set(described.get("outputs", {})), action
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
@@ -77,6 +80,16 @@ def test_the_platform_settings_of_the_quick_start_are_valid() -> None:
     quoted = re.search(r"^cat > platform\.yaml <<'EOF'\n(.*?)^EOF$", README, re.MULTILINE | re.DOTALL)
     assert quoted
     assert config.load_platform(quoted[1], path="platform.yaml").registries
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_release_that_is_installed_is_this_one_and_workflows_follow_its_major_version(
+    document: pathlib.Path,
+) -> None:
+    text = document.read_text()
+    major = k8s_ee.__version__.partition(".")[0]
+    assert set(re.findall(r"//k8s/[a-z/-]+\?ref=([^\s`\"]+)", text)) <= {f"v{k8s_ee.__version__}"}
+    assert set(re.findall(r"uses: k8s-ee/k8s-ee[^@\s]*@([^\s`]+)", text)) <= {f"v{major}"}
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))

@@ -9,10 +9,13 @@ from typing import Any
 
 import pytest
 
+from k8s_ee import config, errors
 from tests.contract import actionfiles
 
 STUBS = actionfiles.ROOT / "examples" / "guestbook" / ".github" / "workflows"
 CLEANUP = actionfiles.REUSABLE.with_name("cleanup.yml")
+WAIT_FOR_ROOM, MARGIN = 3600, 300
+"""Seconds: what a platform may set, and what a command takes beside waiting for what starts."""
 every_workflow = pytest.mark.parametrize("path", actionfiles.WORKFLOWS, ids=lambda path: path.name)
 
 
@@ -216,6 +219,22 @@ def test_a_job_without_permissions_or_time_limit_is_found(workflow: dict[str, An
     del workflow["jobs"]["destroy"]["permissions"]
     del workflow["jobs"]["deploy"]["timeout-minutes"]
     assert actionfiles.missing_limits(workflow) == ["deploy: timeout-minutes", "destroy: permissions"]
+
+
+@pytest.mark.parametrize("path", [actionfiles.REUSABLE, STUBS / "preview-steps.yml"], ids=lambda path: path.name)
+def test_no_deploy_is_cut_off_before_all_that_a_config_may_ask_for(path: pathlib.Path) -> None:
+    most = "projectId: shop\napp: {startupSeconds: 900, replicas: 10}\ndatabases: {postgresql: {startupSeconds: 900}}\n"
+    asked = config.load(most, path="k8s-ee.yaml")
+    for more in (most.replace("900", "901"), most.replace("10}", "11}")):
+        with pytest.raises(errors.ConfigError):
+            config.load(more, path="k8s-ee.yaml")
+    jobs = actionfiles.load(path)["jobs"]
+    waits = {"deploy": 0 if "prepare" in jobs else WAIT_FOR_ROOM, "prebuilt": WAIT_FOR_ROOM}
+    for name, waited in waits.items():
+        if name in jobs:
+            assert jobs[name]["timeout-minutes"] * 60 >= waited + asked.startup_seconds + MARGIN, name
+    if "prepare" in jobs:
+        assert jobs["prepare"]["timeout-minutes"] * 60 >= WAIT_FOR_ROOM + 900 + MARGIN
 
 
 def _ancestors(jobs: actionfiles.Yaml, name: str) -> set[str]:

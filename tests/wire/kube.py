@@ -351,7 +351,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self._raw(status, json.dumps(body).encode(), "application/json", headers)
 
     def _json(self, status: int, body: Manifest) -> None:
-        self._raw(status, json.dumps(body).encode(), "application/json")
+        """No answer of an API server is without a kind; objects of tests may be."""
+        self._raw(status, json.dumps({"kind": "Object", **body}).encode(), "application/json")
 
     def _raw(self, status: int, data: bytes, kind: str, headers: dict[str, str] | None = None) -> None:
         self._head(status, kind, {"Content-Length": str(len(data)), **(headers or {})})

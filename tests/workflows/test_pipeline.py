@@ -152,6 +152,7 @@ def test_the_five_actions_chained_by_hand_hand_on_every_output(pull_request: wor
     closed = ok(pull_request.run("closed", workflow=".github/workflows/preview-steps.yml"))
     cleanup = closed.outputs["destroy/cleanup"]
     assert (cleanup["namespace"], json.loads(cleanup["deleted"]), cleanup["left-over"]) == (name, [name], "[]")
+    assert (cleanup["state"], cleanup["failure"]) == ("destroyed", "")
 
 
 def test_a_forks_pull_request_is_green_and_changes_nothing(pull_request: world.World, kubectl: Kubectl) -> None:

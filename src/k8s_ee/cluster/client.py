@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import urllib3
 
 from k8s_ee import environment, errors, settings
-from k8s_ee.cluster import apply, kinds, kubeconfig, messages, patches, pool, refusals, transport
+from k8s_ee.cluster import apply, genuine, kinds, kubeconfig, messages, patches, pool, refusals, transport
 
 if TYPE_CHECKING:
     import websocket
@@ -111,6 +111,8 @@ class Cluster:
             if answer.status == 410:  # The pages' snapshot is gone; a new one starts over.
                 items, query = [], {key: value for key, value in query.items() if key != "continue"}
                 continue
+            if not genuine.is_list(answer):
+                raise self._transport.stranger(answer)
             items += answer.body.get("items") or []
             metadata = answer.body.get("metadata") or {}
             if not metadata.get("continue"):
@@ -141,8 +143,10 @@ class Cluster:
         request = messages.Request("GET", kinds.kind(kind).path(namespace=namespace), f"{kind}s", query=query)
         with self._transport.stream(request, seconds=_WATCH_SECONDS + _WATCH_GRACE) as response:
             opened(response)
-            for line in _lines(response):
+            for line in messages.lines(response):
                 event = json.loads(line)
+                if not isinstance(event, dict) or not isinstance(event.get("object"), dict):
+                    raise ValueError("not an event")
                 if event["type"] == "ERROR":
                     raise refusals.Expired(str(event["object"].get("message")))
                 yield event["type"], event["object"]
@@ -283,18 +287,9 @@ class Cluster:
         """Lines of an answer that goes on until either side ends it."""
         request = messages.Request("GET", path, what, query=query, accept="*/*")
         with self._transport.stream(request, seconds=seconds) as response:
-            yield from _lines(response)
+            yield from messages.lines(response)
 
     def channel(self, path: str, query: Sequence[tuple[str, str]], *, what: str, protocol: str) -> websocket.WebSocket:
         """What it does can't be done on paper: a dry run has no use for it."""
         assert not self.dry_run  # noqa: S101
         return self._transport.channel(messages.Request("POST", path, what), query=query, protocol=protocol)
-
-
-def _lines(response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
-    rest = b""
-    for chunk in response.stream(65536):
-        *whole, rest = (rest + chunk).split(b"\n")
-        yield from whole
-    if rest:
-        yield rest

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import urllib3
 
 JSON = "application/json"
 APPLY_PATCH = "application/apply-patch+yaml"
@@ -49,3 +52,12 @@ def selectors(labels: Mapping[str, str], name: str) -> dict[str, str]:
 
 def delete_options(propagation: str, **more: Any) -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": propagation, **more}
+
+
+def lines(response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
+    rest = b""
+    for chunk in response.stream(65536):
+        *whole, rest = (rest + chunk).split(b"\n")
+        yield from whole
+    if rest:
+        yield rest

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import urllib3
 
 from k8s_ee import errors
-from k8s_ee.cluster import kubeconfig, pool, refusals
+from k8s_ee.cluster import genuine, kubeconfig, pool, refusals
 from k8s_ee.cluster.messages import Answer, Request
 
 if TYPE_CHECKING:
@@ -42,8 +42,8 @@ class Transport:
     def send(self, request: Request, *, expected: Collection[int] = ()) -> Answer:
         """The answer when it is 2xx or its status is `expected`.
 
-        Raises ClusterUnavailable (no connection, 401, 5xx after retries), Refused (403), InputError (the API server
-        says the object is wrong), NotReady (its namespace is gone).
+        Raises ClusterUnavailable (no connection, no API server, 401, 5xx after retries), Refused (403), InputError (the
+        API server says the object is wrong), NotReady (its namespace is gone).
         """
         answer, renewed = Answer(0, {}), False
         for attempt in range(1, _ATTEMPTS + 1):
@@ -55,6 +55,8 @@ class Transport:
                     raise self._no_connection(error) from None
                 time.sleep(_pause(attempt, None))
                 continue
+            if not genuine.is_answer(request, answer):
+                raise self.stranger(answer)
             if 200 <= answer.status < 300 or answer.status in expected:
                 return answer
             if answer.status == 401 and not renewed:
@@ -147,6 +149,9 @@ class Transport:
             preload_content=preload,
         )
 
+    def stranger(self, answer: Answer) -> errors.ClusterUnavailable:
+        return genuine.stranger(self._access.server, answer)
+
     def _no_connection(self, error: Exception) -> errors.ClusterUnavailable:
         server = self._access.server
         text = str(error)
@@ -207,7 +212,7 @@ def _decode(data: bytes) -> dict[str, Any]:
     """Proxies in between answer with HTML; it is kept as far as a message needs it."""
     try:
         decoded = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {"message": data[:200].decode("utf-8", "replace")}
     return decoded if isinstance(decoded, dict) else {}
 

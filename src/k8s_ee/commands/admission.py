@@ -64,8 +64,6 @@ def _without_list(ctx: session.Session) -> model.Platform:
 
 def seen(ctx: session.Session) -> Seen:
     """What GitHub says about the pull request now. A terminal's word is taken: it has the cluster's key anyway."""
-    if ctx.options.dry_run:
-        return pull_request.Unknown("a dry run does not ask")
     if not ctx.github or not ctx.settings.event or not ctx.settings.number:
         return pull_request.Unknown("no GITHUB_TOKEN was given")
     return ctx.github.pull_request(ctx.settings.number)

@@ -23,12 +23,13 @@ def cleanup(
     """
     if backup_to and without_backup:
         raise errors.InputError("--backup-to and --without-backup contradict each other", hint="choose one of them")
+    ctx.outputs |= {"namespace": "", "deleted": "[]", "left-over": "[]"}
     refusal = admission.may_destroy(ctx)
     if refusal:
         return ctx.skipped("cleanup", refusal)
     there = ctx.observed_environments()
     found = [one for one in there if not project or one.project == project]
-    ctx.outputs |= {"namespace": " ".join(one.namespace for one in found), "deleted": "[]", "left-over": "[]"}
+    ctx.outputs["namespace"] = " ".join(one.namespace for one in found)
     if not found:
         ctx.notes.append(_nothing(project, there))
     way = ending.Way(backup_to=backup_to, without_backup=without_backup)

@@ -19,7 +19,8 @@ def report(ctx: session.Session, *, needs: str) -> outcome.Outcome:
     Raises InputError for anything but the `needs` context.
     """
     jobs = _parsed(needs)
-    namespace = _output(jobs.get("validate", {}), "namespace")
+    # The first job that reads the config names it, in the reusable workflow `validate`.
+    namespace = next(filter(None, (_output(job, "namespace") for job in jobs.values())), "")
     silent = {name: job for name, job in jobs.items() if _is_silent(name, job)}
     if not silent:
         return ctx.skipped("report", "every failed job has said so itself")

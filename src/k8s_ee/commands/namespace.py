@@ -118,11 +118,12 @@ def _ingress_controller_is_there(ctx: session.Session) -> None:
 
 def _pull_secret(ctx: session.Session, name: str) -> Manifest:
     """As it is to be in the environment."""
-    source = ctx.cluster.get("Secret", name, ctx.platform.namespace)
+    home = ctx.platform.pull_secrets_namespace
+    source = ctx.cluster.get("Secret", name, home)
     if source is None:
         raise errors.InputError(
-            f"platform settings name the pull secret {name}, which namespace {ctx.platform.namespace} does not have",
-            hint=f"kubectl -n {ctx.platform.namespace} create secret docker-registry {name} …",
+            f"platform settings name the pull secret {name}, which namespace {home} does not have",
+            hint=f"kubectl -n {home} create secret docker-registry {name} …",
         )
     return {
         "apiVersion": "v1",

@@ -102,7 +102,7 @@ def begin(ctx: session.Session, command: str, *, phase: str) -> None:
 def _tell_github(ctx: session.Session, result: outcome.Outcome, known: report.Facts) -> None:
     """Each of the two may fail alone, and neither makes a good deploy a bad one."""
     github = ctx.github
-    if not github or not ctx.settings.number:
+    if not github or not ctx.settings.number or ctx.options.dry_run:
         return
     for tell in (_comment, _deployment):
         try:

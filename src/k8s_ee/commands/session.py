@@ -76,8 +76,8 @@ class Session:
 
     @functools.cached_property
     def github(self) -> githubs.GitHub | None:
-        """None without a token, and in a dry run, which sends GitHub nothing."""
-        if not self.settings.token or self.options.dry_run:
+        """None without a token."""
+        if not self.settings.token:
             return None
         from k8s_ee import github as githubs
 
@@ -180,7 +180,7 @@ class Session:
     def skipped(self, command: str, why: str) -> outcome.Outcome:
         """Nothing is wrong and nothing was done."""
         self.notes.append(why)
-        return self.result(command, "skipped", outputs={"deploy": "false", "reason": why})
+        return self.result(command, "skipped", outputs={**self.outputs, "deploy": "false", "reason": why})
 
     def result(
         self, command: str, state: outcome.State, *, outputs: Mapping[str, str] | None = None, **more: Any

@@ -222,14 +222,15 @@ class Backup:
 class Platform:
     """Cluster-wide settings. Empty `allowed_owner_ids` and `allowed_repository_ids` = nobody may deploy.
 
-    `registries` are prefixes images may come from ("ghcr.io/acme"); `image_pull_secrets` are Secrets of the platform
-    namespace that are copied into each environment. `cluster_cidrs` are ranges environments must not reach beside the
+    `registries` are prefixes images may come from ("ghcr.io/acme"); `image_pull_secrets` are Secrets of
+    `pull_secrets_namespace` that are copied into each environment. `cluster_cidrs` are ranges environments must not reach beside the
     private ones.
     """
 
     domain: str
     scheme: Literal["https", "http"] = "https"
     namespace: str = "k8s-ee-system"
+    pull_secrets_namespace: str = "k8s-ee-pull-secrets"
     ingress: PlatformIngress = PlatformIngress()
     registries: tuple[str, ...] = ()
     image_pull_secrets: tuple[str, ...] = ()

@@ -80,14 +80,17 @@ def test_so_does_that_of_one_which_the_platform_does_not_allow(
     assert says in comment
 
 
+@pytest.mark.parametrize("dry_run", [False, True])
 def test_a_workflow_that_is_started_by_hand_knows_the_branch_as_a_push_does(
-    world: sweeps.World, tmp_path: pathlib.Path
+    world: sweeps.World, tmp_path: pathlib.Path, *, dry_run: bool
 ) -> None:
     world.put(7)
     world.shop.pulls[7].branch = "feature/x"
     ctx = world.session(after=sweeps.HOUR, event="workflow_dispatch", **{**FACTS, "head_sha": ""})
     (tmp_path / "k8s-ee.yaml").write_text("projectId: shop\n")
     world.platform.write_text("domain: preview.test\nallowed: {repositoryIds: [42]}\n")
-    ctx.options = dataclasses.replace(ctx.options, config_path=tmp_path / "k8s-ee.yaml")
+    ctx.options = dataclasses.replace(ctx.options, config_path=tmp_path / "k8s-ee.yaml", dry_run=dry_run)
     assert admission.check(ctx) == ""
     assert (ctx.target().head_sha, ctx.target().branch) == ("a" * 40, "feature/x")
+    reporting.tell(ctx, ctx.result("create-namespace", "deploying"))
+    assert bool(world.comments) != dry_run

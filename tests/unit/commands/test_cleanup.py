@@ -47,3 +47,12 @@ def test_what_is_gone_is_not_live_any_more(world: sweeps.World, project: str) ->
     _result, deployments = cleaned(world, project=project)
     assert deployments == ["inactive"]
     assert not world.there("shop-pr-7")
+
+
+def test_what_need_not_be_cleaned_up_has_outputs_that_can_be_read(world: sweeps.World) -> None:
+    world.put(7)
+    ctx = world.session(after=sweeps.HOUR, event="pull_request", action="closed", **FACTS)
+    ctx.github = githubs.GitHub(ctx.settings, pause=0.01, patience=0.1, timeout=5)
+    result = cleanup.cleanup(ctx)
+    assert result.state == "skipped"
+    assert (result.outputs["deleted"], result.outputs["left-over"], result.outputs["namespace"]) == ("[]", "[]", "")

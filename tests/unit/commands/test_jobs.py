@@ -53,6 +53,11 @@ def test_a_build_can_not_speak_for_itself() -> None:
     assert result.failure.message == "build: the image does not build"
 
 
+def test_the_namespace_is_the_one_that_any_job_names() -> None:
+    result = reported(validate=("skipped", {}), build=("failure", {"namespace": "shop-pr-8", "failure": "no"}))
+    assert result.outputs["namespace"] == "shop-pr-8"
+
+
 def test_one_that_was_cut_off_is_reported_whatever_it_had_said() -> None:
     result = reported(deploy=("cancelled", {"state": "deploying"}), prepare=("skipped", {}))
     assert result.failure
