@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import itertools
 import os
+import pathlib
 import signal
 import sys
 import traceback
@@ -12,16 +14,15 @@ from typing import NoReturn
 
 import click
 
-from k8s_ee import cli, errors, options, outcome, redact, report, settings
+from k8s_ee import cli, errors, options, outcome, redact, report, runner, settings
 from k8s_ee.commands import reporting
-
-_BUG = "please report it with the output of the same command and --debug"
 
 
 def main() -> NoReturn:
     """Exit codes are those of `errors`."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
+    _open_streams()
     run = options.Run()
     try:
         code = _execute(run, sys.argv[1:])
@@ -41,8 +42,23 @@ def _execute(run: options.Run, arguments: list[str]) -> int:
     except click.Abort:
         return 130
     except Exception as error:  # a bug of ours: said as one, with a way to show it to us
-        return _failed(run, errors.K8sEEError(f"this is a bug: {type(error).__name__}: {error}", hint=_BUG), error)
+        is_output = isinstance(error, OSError) and not run.session
+        return _unprinted(error) if is_output else _failed(run, _bug(error), error)
     return _report(run, result) if isinstance(result, outcome.Outcome) else 0
+
+
+def _unprinted(error: Exception) -> int:
+    """What --help, --version and the like print by themselves."""
+    runner.silence(sys.stdout)
+    _write(f"the output can't be written: {getattr(error, 'strerror', error)}", to_stderr=True)
+    return errors.InputError.exit_code
+
+
+def _bug(error: Exception) -> errors.K8sEEError:
+    return errors.K8sEEError(
+        f"this is a bug: {type(error).__name__}: {error}",
+        hint="please report it with the output of the same command and --debug",
+    )
 
 
 def _wants_json(arguments: list[str]) -> bool:
@@ -57,7 +73,8 @@ def _misused(error: click.ClickException, arguments: list[str]) -> int:
         command = next((one for one in arguments if one in cli.main.commands), "")
         _write(report.as_json(outcome.Outcome(command=command, state="failed", failure=failure)), to_stderr=False)
     else:
-        error.show()
+        with contextlib.suppress(OSError):
+            error.show()
     return errors.InputError.exit_code
 
 
@@ -74,38 +91,44 @@ def _failed(run: options.Run, error: errors.K8sEEError, cause: Exception | None 
 
 
 def _report(run: options.Run, result: outcome.Outcome) -> int:
-    """The exit code: not 0 where a step after this one would miss its outputs."""
+    """The exit code: not 0 where a step after this one, or whoever reads what was printed, would miss something."""
     result = run.session.redactor.outcome(result) if run.session else result
-    _print(run, result)
-    try:
-        reporting.publish(run.session, result)
-    except errors.Interrupted:
-        raise
-    except errors.K8sEEError as error:
-        _write(f"{error.message}: {error.hint}", to_stderr=True)
-        return error.exit_code
+    missed = reporting.hand_on(run.session, result)
+    shown = dataclasses.replace(result, failure=missed) if missed and not result.failure else result
+    lost = _print(run, shown)
+    reporting.publish(run.session, result)
+    lost = lost or (run.session.runner.lost if run.session else None)
+    if lost:
+        _write(f"the result can't be written: {lost.strerror}", to_stderr=True)
     # `report` speaks for jobs that failed, and did not fail itself.
-    return result.failure.exit_code if result.failure and result.command != "report" else 0
+    if result.failure and result.command != "report":
+        return result.failure.exit_code
+    return errors.InputError.exit_code if missed or lost else 0
 
 
-def _print(run: options.Run, result: outcome.Outcome) -> None:
+def _print(run: options.Run, result: outcome.Outcome) -> OSError | None:
+    """Why it could not be."""
     if run.output == "json":
-        _write(report.as_json(result), to_stderr=False)
-        return
+        return _write(report.as_json(result), to_stderr=False)
     failed = result.failure is not None
     stream = sys.stderr if failed else sys.stdout
     shown = report.text(result, colour=settings.colours() and stream.isatty())
-    quiet = run.session.runner.foreign_output() if run.session else contextlib.nullcontext()
-    with quiet:  # log lines and branch names are somebody else's words
-        _write(shown, to_stderr=failed)
+    # Log lines and branch names are somebody else's words. Manifests are written so that none of them is a command.
+    is_foreign = run.session and (failed or "manifests" not in result.data)
+    with run.session.runner.foreign_output() if run.session and is_foreign else contextlib.nullcontext():
+        return _write(shown, to_stderr=failed)
 
 
-def _write(text: str, *, to_stderr: bool) -> None:
-    """Whoever reads may have seen enough (`| head`); what was done is still reported, and decides the exit code."""
-    try:
-        click.echo(text, err=to_stderr)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), (sys.stderr if to_stderr else sys.stdout).fileno())
+def _write(text: str, *, to_stderr: bool) -> OSError | None:
+    """Whatever becomes of it, what was done is still reported."""
+    return runner.write(sys.stderr if to_stderr else sys.stdout, f"{text}\n")
+
+
+def _open_streams() -> None:
+    """Whoever starts us may have closed them, and the next file that is opened would take their place."""
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, pathlib.Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - until the end
 
 
 def _interrupt(number: int, _frame: object) -> NoReturn:

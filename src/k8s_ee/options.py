@@ -9,6 +9,7 @@ import copy
 import dataclasses
 import datetime
 import functools
+import math
 import pathlib
 import sys
 import time
@@ -80,11 +81,22 @@ CLUSTER = (
     option("--kubeconfig", help="Path of a kubeconfig, or its content."),
     option("--context", help="Context of the kubeconfig."),
 )
+_MOST_SECONDS = 7 * 86400.0
+
+
+def _seconds(_context: click.Context, _parameter: click.Parameter, value: float | None) -> float | None:
+    """Nothing is less or more than `nan`: it would pass for any number, and no deadline would ever come."""
+    if value is not None and math.isnan(value):
+        raise click.BadParameter("nan is not a number of seconds")
+    return value
+
+
 COMMON = (
     option("--dry-run", is_flag=True, help="Say what would happen; the API server checks it, nothing is kept."),
     option(
         "--timeout",
-        type=click.FloatRange(1),
+        type=click.FloatRange(1, _MOST_SECONDS),
+        callback=_seconds,
         show_default="600, or more where a startupSeconds needs it",
         help="Seconds for all of it.",
     ),
@@ -133,7 +145,8 @@ def command(
         def wrapped(**given: Any) -> outcome.Outcome:
             run = click.get_current_context().find_object(Run) or Run()
             run.command, run.output, run.debug = name, given.pop("output"), given.pop("debug")
-            run.session, own = _session(given, commands_to=sys.stderr if run.output == "json" else sys.stdout)
+            is_document = run.output == "json" or name == "render"
+            run.session, own = _session(given, commands_to=sys.stderr if is_document else sys.stdout)
             if reach_out:
                 run.session.reach_out()
             return function(run.session, **own)
@@ -181,6 +194,6 @@ def _progress(redacted: Callable[[str], str]) -> Callable[[str], None]:
 
     def say(text: str) -> None:
         stamp = click.style(f"{time.monotonic() - started:6.1f}s", dim=True) if colour else ""
-        click.echo(f"{stamp or f'{time.monotonic() - started:6.1f}s'} {redacted(text)}", err=True)
+        runner.write(sys.stderr, f"{stamp or f'{time.monotonic() - started:6.1f}s'} {redacted(text)}\n")
 
     return say

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+BIDIRECTIONAL = re.compile(r"[\u202a-\u202e\u2066-\u2069]")
+_CONTROL = re.compile(rf"[\x00-\x08\x0b-\x1f\x7f-\x9f]|{BIDIRECTIONAL.pattern}")
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-_])")
 _COMMAND = re.compile(r"^\s*(?=::)|#(?=#\[)", re.MULTILINE)
 _MARKDOWN = re.compile(r"([\\`*_\[\]#|~])")

@@ -7,6 +7,8 @@ what they should hide, sends properties without a value, and lets text that star
 from __future__ import annotations
 
 import contextlib
+import os
+import pathlib
 import secrets
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -37,6 +39,8 @@ class Runner:
         self._annotated: dict[Level, int] = {}
         self._masked: set[str] = set()
         self._summary_bytes = 0
+        self.lost: OSError | None = None
+        """Why something could not be printed."""
 
     def outputs(self, values: Mapping[str, str]) -> None:
         """Appends to the step's outputs. Raises InputError when the runner's file can't be written."""
@@ -117,9 +121,7 @@ class Runner:
     def _write(self, text: str) -> None:
         if not self._settings.is_actions:
             return
-        stream = self._stream or sys.stdout
-        stream.write(text)
-        stream.flush()
+        self.lost = write(self._stream or sys.stdout, text) or self.lost
 
     def _append(self, variable: str, text: str) -> None:
         path = self._settings.output_path if variable == "GITHUB_OUTPUT" else self._settings.summary_path
@@ -133,3 +135,23 @@ class Runner:
 
 def _place(properties: Mapping[str, str | int]) -> str:
     return f"{properties['file']}:{properties['line']}: " if properties["file"] else ""
+
+
+def write(stream: TextIO, text: str) -> OSError | None:
+    """Why it could not be written, and then the stream takes whatever comes and keeps nothing.
+
+    It is no trouble that a reader has seen enough (`| head`).
+    """
+    try:
+        stream.write(text)
+        stream.flush()
+    except OSError as error:
+        silence(stream)
+        return None if isinstance(error, BrokenPipeError) else error
+    return None
+
+
+def silence(stream: TextIO) -> None:
+    """What is still in its buffer would be tried once more when Python ends."""
+    with pathlib.Path(os.devnull).open("w", encoding="utf-8") as nowhere:
+        os.dup2(nowhere.fileno(), stream.fileno())

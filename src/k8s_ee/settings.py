@@ -10,12 +10,15 @@ import json
 import os
 import pathlib
 import re
+import urllib.parse
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from k8s_ee import environment, errors, pull_request
 
 PULL_REQUEST_EVENTS = frozenset({"pull_request", "pull_request_target"})
+
+_REPOSITORY = re.compile(r"[A-Za-z0-9_-]{1,100}/[A-Za-z0-9._-]{1,100}", re.ASCII)
 
 Fact = TypeVar("Fact", int, str)
 
@@ -120,7 +123,7 @@ class Settings:
             workspace=_path(given, "GITHUB_WORKSPACE"),
             output_path=_path(given, "GITHUB_OUTPUT"),
             summary_path=_path(given, "GITHUB_STEP_SUMMARY"),
-            api_url=(given.get("K8S_EE_API_URL") or given.get("GITHUB_API_URL") or cls.api_url).rstrip("/"),
+            api_url=_url(given, "K8S_EE_API_URL") or _url(given, "GITHUB_API_URL") or cls.api_url,
             server_url=given.get("GITHUB_SERVER_URL", cls.server_url).rstrip("/"),
             token=given.get("GITHUB_TOKEN") or given.get("GH_TOKEN") or "",
             app=_app(given),
@@ -148,7 +151,7 @@ def _payload(path: str, *, event: str) -> Mapping[str, Any]:
         raise errors.InputError(f"the event {event} came without a payload", hint=hint)
     try:
         found = json.loads(pathlib.Path(path).read_bytes())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise errors.InputError(f"the payload of the event {event} can't be read: {error}", hint=hint) from None
     if not isinstance(found, dict):
         raise errors.InputError(f"the payload of the event {event} is not a JSON object", hint=hint)
@@ -185,6 +188,10 @@ def _subject(
     }
     found: dict[str, Any] = {key: _agreed(key, known, _whole(given, f"K8S_EE_{key}")) for key, known in ids.items()}
     found |= {key: _agreed(key, known, given.get(f"K8S_EE_{key}", "")) for key, known in names.items()}
+    if found["REPOSITORY"] and not _REPOSITORY.fullmatch(found["REPOSITORY"]):
+        raise errors.InputError(
+            "K8S_EE_REPOSITORY is not the name of a repository", hint="OWNER/NAME, as GitHub shows it"
+        )
     if found["HEAD_SHA"] and not environment.SHA.fullmatch(found["HEAD_SHA"]):
         raise errors.InputError("K8S_EE_HEAD_SHA is not a commit", hint="40 hex digits, as `git rev-parse HEAD` prints")
     return {"number": found.pop("PR"), **{key.lower(): value for key, value in found.items()}}
@@ -209,8 +216,21 @@ def _agreed(option: str, known: Fact, given: Fact) -> Fact:
 def _whole(given: Mapping[str, str], name: str) -> int:
     value = given.get(name, "")
     if value and not re.fullmatch(r"[0-9]{1,18}", value, re.ASCII):
-        raise errors.InputError(f"{name} is not a whole number", hint=f"{name} takes digits only")
+        raise errors.InputError(f"{name} is not a whole number", hint=f"{name} takes digits only, at most 18")
     return int(value or 0)
+
+
+def _url(given: Mapping[str, str], name: str) -> str:
+    """Without a slash at its end; empty where there is none."""
+    value = given.get(name, "").rstrip("/")
+    try:
+        parts = urllib.parse.urlsplit(value)
+        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if value and not usable:
+        raise errors.InputError(f"{name} is not an http(s) URL", hint="as in https://api.github.com")
+    return value
 
 
 def _at(data: Any, *path: str) -> Any:

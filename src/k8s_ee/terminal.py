@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -10,12 +11,15 @@ from k8s_ee import outcome, quoting, sweeping
 _TABLES = frozenset(
     {"listed", "preserved", "unpreserved", "extended", "sleeping", "awake", "expiring", "rotated", "saved"}
 )
+_NUMBER = re.compile(r"[-+]?(0[ob])?[0-9._]+(e[-+]?[0-9]+)?", re.ASCII | re.IGNORECASE)
+"""To some reader of YAML: kubectl takes 1e3 for one, and this one does not."""
 _GREEN, _RED, _DIM, _END = "\x1b[32m", "\x1b[31m", "\x1b[2m", "\x1b[0m"
 
 
 def text(result: outcome.Outcome, *, colour: bool) -> str:
-    lines = "\n".join(_lines(result))
-    shown = quoting.plain(lines)
+    if "manifests" in result.data and not result.failure:
+        return _yaml(result.data["manifests"])
+    shown = quoting.plain("\n".join(_lines(result)))
     head, newline, rest = shown.partition("\n")
     if not colour:
         return shown
@@ -25,9 +29,6 @@ def text(result: outcome.Outcome, *, colour: bool) -> str:
 def _lines(result: outcome.Outcome) -> Iterator[str]:
     if "lines" in result.data:
         yield from result.data["lines"]
-        return
-    if "manifests" in result.data:
-        yield _yaml(result.data["manifests"])
         return
     yield _head(result)
     if "summary" in result.data:
@@ -84,6 +85,20 @@ def _cell(value: Any) -> str:
 
 
 def _yaml(documents: list[Any]) -> str:
+    """Exactly these, although no terminal and no runner finds a command in it: what one would be is in double quotes,
+    where it has escapes for all of it."""
     import yaml
 
-    return str(yaml.safe_dump_all(documents, sort_keys=False, allow_unicode=True)).rstrip("\n")
+    class Dumper(yaml.SafeDumper):
+        """Block style where it is text of several lines; the emitter takes quotes where that is not exact."""
+
+    def scalar(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+        is_risky = quoting.plain(value) != value or _NUMBER.fullmatch(value)
+        style = '"' if is_risky else "|" if "\n" in value else None
+        return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
+
+    Dumper.add_representer(str, scalar)
+    # A folded line could begin with what is a command at the beginning of a line.
+    text = yaml.dump_all(documents, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=float("inf"))
+    escaped = quoting.BIDIRECTIONAL.sub(lambda found: f"\\u{ord(found[0]):04x}", str(text))
+    return escaped.replace("##[", "\\x23#[").rstrip("\n")

@@ -71,18 +71,46 @@ def test_outputs_that_cannot_be_written_are_one_line_and_no_traceback(folder: pa
     done = run("validate", directory=folder, **WORKFLOW, GITHUB_OUTPUT="/absent/output")
     assert (done.returncode, "Traceback" in done.stderr) == (2, False)
     assert "GITHUB_OUTPUT can't be written" in done.stderr
+    done = run("validate", "--output=json", directory=folder, **WORKFLOW, GITHUB_OUTPUT="/absent/output")
+    found = only_json(done.stdout)
+    assert (done.returncode, found["failure"]["exitCode"]) == (2, 2)
+    assert "GITHUB_OUTPUT can't be written" in found["failure"]["message"]
 
 
-def test_a_reader_who_has_enough_changes_nothing(folder: pathlib.Path) -> None:
-    read, write = os.pipe()
-    os.close(read)
-    clean = {"PATH": os.environ["PATH"], "HOME": str(folder)}
-    with os.fdopen(write, "w") as closed:
-        command = [PROGRAM, "validate"]
-        done = subprocess.run(
-            command, cwd=folder, env=clean, stdout=closed, stderr=subprocess.PIPE, text=True, timeout=60, check=False
-        )
-    assert (done.returncode, done.stderr) == (0, "")
+def test_nobody_misses_a_summary(folder: pathlib.Path) -> None:
+    files = {"GITHUB_STEP_SUMMARY": "/absent/summary", "GITHUB_OUTPUT": str(folder / "output")}
+    done = run("validate", directory=folder, **WORKFLOW, **files)
+    assert (done.returncode, "GITHUB_STEP_SUMMARY can't be written" in done.stderr) == (0, True)
+    assert "namespace" in (folder / "output").read_text()
+
+
+def shell(line: str, *, directory: pathlib.Path, **environ: str) -> subprocess.CompletedProcess[str]:
+    """The exit code is that of the first program of a pipe."""
+    clean = {"PATH": os.environ["PATH"], "HOME": str(directory), "K8S_EE": PROGRAM, **environ}
+    command = ["bash", "-c", f'{line}; exit "${{PIPESTATUS[0]}}"']
+    return subprocess.run(command, cwd=directory, env=clean, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.parametrize("inside", [True, False])
+@pytest.mark.parametrize(("config", "code"), [("k8s-ee.yaml", 0), ("bad.yaml", 2)])
+@pytest.mark.parametrize("streams", ["| (exec <&-; sleep 0.5)", ">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
+def test_without_anybody_who_reads_the_outputs_and_the_exit_code_are_the_same(
+    folder: pathlib.Path, streams: str, config: str, code: int, *, inside: bool
+) -> None:
+    environ = {**WORKFLOW, "GITHUB_OUTPUT": str(folder / "output")} if inside else {}
+    done = shell(f'"$K8S_EE" validate --config-path {config} {streams}', directory=folder, **environ)
+    assert (done.returncode, "Traceback" in done.stderr, "bug" in done.stderr) == (code, False, False), done.stderr
+    if inside:
+        assert "state" in (folder / "output").read_text()
+
+
+@pytest.mark.parametrize("command", ["validate", "validate --output=json", "--help", "--version", "completion bash"])
+def test_a_disk_that_is_full_is_told_and_what_follows_is_done(folder: pathlib.Path, command: str) -> None:
+    environ = {**WORKFLOW, "GITHUB_OUTPUT": str(folder / "output")}
+    done = shell(f'"$K8S_EE" {command} >/dev/full', directory=folder, **environ)
+    assert (done.returncode, "Traceback" in done.stderr, "bug" in done.stderr) == (2, False, False), done.stderr
+    assert "can't be written: No space left on device" in done.stderr
+    assert "validate" not in command or "namespace" in (folder / "output").read_text()
 
 
 def on_terminal(*arguments: str, directory: pathlib.Path, **environ: str) -> str:
@@ -187,3 +215,38 @@ def test_the_clock_of_the_janitor_can_only_be_moved_for_looking_ahead_or_on_a_gi
         went_on = run(*arguments, directory=folder, GITHUB_API_URL=url, **{nowhere: "/none/of/this"})
         assert "for tests" not in went_on.stderr
         assert went_on.returncode == 5, went_on.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes somebody else")
+def test_who_has_no_home_is_told_that_there_is_no_kubeconfig(folder: pathlib.Path) -> None:
+    folder.chmod(0o755)
+    nobody = ["setpriv", "--reuid=54321", "--regid=54321", "--clear-groups", PROGRAM, "list"]
+    clean = {"PATH": os.environ["PATH"]}
+    done = subprocess.run(nobody, cwd="/", env=clean, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, "no kubeconfig at ~/.kube/config" in done.stderr) == (5, True), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"K8S_EE_TIMEOUT": "nan"}, "not a number of seconds"),
+        ({"K8S_EE_TIMEOUT": "inf"}, "not in the range"),
+        ({"K8S_EE_REPOSITORY": "non sense"}, "OWNER/NAME"),
+        ({"K8S_EE_PR": "9" * 25}, "at most 18"),
+        ({"GITHUB_API_URL": "not a url", "GITHUB_TOKEN": "t"}, "GITHUB_API_URL is not an http(s) URL"),
+        ({"GITHUB_API_URL": "http://h:99999", "GITHUB_TOKEN": "t"}, "GITHUB_API_URL is not an http(s) URL"),
+    ],
+)
+def test_what_can_not_be_meant_is_said_of_the_option_that_it_is_in(
+    folder: pathlib.Path, given: dict[str, str], says: str
+) -> None:
+    facts = {"K8S_EE_REPOSITORY_ID": "1", "K8S_EE_PR": "7", "K8S_EE_KUBECONFIG": "/none/of/this"}
+    done = run("status", directory=folder, **facts | given)
+    assert (done.returncode, says in done.stderr) == (2, True), done.stderr
+
+
+def test_a_payload_that_is_too_deep_is_no_bug(folder: pathlib.Path) -> None:
+    (folder / "event.json").write_text("[" * 100_000)
+    environ = {"GITHUB_EVENT_NAME": "pull_request", "GITHUB_EVENT_PATH": str(folder / "event.json")}
+    done = run("validate", directory=folder, **WORKFLOW, **environ)
+    assert (done.returncode, "can't be read" in done.stderr + done.stdout) == (2, True), done.stderr

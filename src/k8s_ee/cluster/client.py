@@ -146,7 +146,7 @@ class Cluster:
             for line in messages.lines(response):
                 event = json.loads(line)
                 if not isinstance(event, dict) or not isinstance(event.get("object"), dict):
-                    raise ValueError("not an event")
+                    raise ValueError("not an event")  # noqa: TRY004 - as for what is no JSON
                 if event["type"] == "ERROR":
                     raise refusals.Expired(str(event["object"].get("message")))
                 yield event["type"], event["object"]

@@ -1,5 +1,8 @@
-"""PURE. Whether an answer is one of an API server. Login pages and proxies answer, too, and often with 200 or 404: taken
-for an empty list or for "not there", that would be told as the end of an environment."""
+"""PURE. Whether an answer is one of an API server.
+
+Login pages and proxies answer, too, and often with 200 or 404: taken for an empty list or for "not there", that would
+be told as the end of an environment.
+"""
 
 from __future__ import annotations
 

@@ -27,6 +27,8 @@ from k8s_ee.cluster import kubefile
 Hide = Callable[[str], object]
 
 _SERVICE_ACCOUNT = pathlib.Path("/var/run/secrets/kubernetes.io/serviceaccount")
+_DEFAULT = "~/.kube/config"
+_LONGEST_NAME = 64
 _IN_CLUSTER_SERVER = "https://kubernetes.default.svc"
 _TOKEN_FILE_SECONDS = 60.0
 _EXPIRY_MARGIN = datetime.timedelta(seconds=30)
@@ -55,13 +57,14 @@ def access(connection: settings.Connection, *, hide: Hide | None = None) -> Acce
     if "\n" in given or given.startswith("{"):
         merged = kubefile.merged([(pathlib.Path(), kubefile.parsed(given, "the kubeconfig given"))])
     else:
-        files = [pathlib.Path(path).expanduser() for path in (given or "~/.kube/config").split(":") if path]
+        files = [pathlib.Path(os.path.expanduser(path)) for path in (given or _DEFAULT).split(":") if path]  # noqa: PTH111
         # Not Path.exists, which raises where a whole kubeconfig in base64 was given: too long for a name.
-        merged = kubefile.merged([(file, kubefile.read(file)) for file in files if os.path.exists(file)])  # noqa: PTH110
-        if not merged and not given and _SERVICE_ACCOUNT.exists():
+        there = [file for file in files if os.path.exists(file)]  # noqa: PTH110
+        if not there and not given and _SERVICE_ACCOUNT.exists():
             return _in_cluster(hide)
-        if not merged:
+        if not there:
             raise _nothing_at(files, is_default=not given)
+        merged = kubefile.merged([(file, kubefile.read(file)) for file in there])
     context = kubefile.named(merged, "contexts", connection.context or merged.get("current-context") or "")
     cluster = kubefile.named(merged, "clusters", context.get("cluster", ""))
     user = kubefile.named(merged, "users", context["user"]) if context.get("user") else {}
@@ -70,7 +73,7 @@ def access(connection: settings.Connection, *, hide: Hide | None = None) -> Acce
 
 def _nothing_at(files: list[pathlib.Path], *, is_default: bool) -> errors.ClusterUnavailable:
     """Names only what can be a path: a secret may hold something else, and errors end up in the pull request."""
-    if is_default or all(file.is_absolute() and os.path.isdir(file.parent) for file in files):  # noqa: PTH112
+    if is_default or all(_is_path(file) for file in files):
         return errors.ClusterUnavailable(
             f"no kubeconfig at {', '.join(str(file) for file in files)}",
             hint="pass one with --kubeconfig (in a workflow: the `kubeconfig` input), or run inside the cluster",
@@ -79,6 +82,12 @@ def _nothing_at(files: list[pathlib.Path], *, is_default: bool) -> errors.Cluste
         "the kubeconfig given is neither a file nor a kubeconfig's text",
         hint="a workflow secret must hold the file's text as it is: not in base64, not a token alone, not a path",
     )
+
+
+def _is_path(file: pathlib.Path) -> bool:
+    """Base64 has slashes, too, and a token has dots: neither has a short name of this kind, or lies in a folder."""
+    named = file.suffix in {".yaml", ".yml", ".conf", ".config", ".kubeconfig"} and len(str(file)) < _LONGEST_NAME
+    return named or (file.is_absolute() and os.path.isdir(file.parent))  # noqa: PTH112
 
 
 def _in_cluster(hide: Hide) -> Access:
@@ -236,10 +245,10 @@ class _ExecPlugin:
         node = config.kube_config.ConfigNode("exec", dict(self._spec))
         cluster = config.kube_config.ConfigNode("cluster", self._cluster)
         try:
-            status: dict[str, Any] = config.exec_provider.ExecProvider(node, self._directory, cluster).run()
-        except (config.ConfigException, OSError) as error:
+            return dict(config.exec_provider.ExecProvider(node, self._directory, cluster).run())
+        except (config.ConfigException, OSError, ValueError, TypeError, AttributeError, LookupError) as error:
+            # The client takes for granted that what it reads, here and of the plugin, has the right types.
             raise errors.ClusterUnavailable(
                 f"the kubeconfig's exec plugin {self._spec.get('command')!r} failed: {error}",
                 hint=str(self._spec.get("installHint") or "run the plugin by hand to see why"),
             ) from None
-        return status

@@ -18,7 +18,7 @@ Manifest = dict[str, Any]
 
 _REVISION = "deployment.kubernetes.io/revision"
 _TEMPLATE_HASH = "pod-template-hash"
-IMAGE = re.compile(r"[a-z0-9][a-z0-9._:/-]*@sha256:[0-9a-f]{64}", re.ASCII)
+IMAGE = re.compile(rf"{build.REPOSITORY.pattern}(:{build.TAG.pattern})?@{build.DIGEST.pattern}", re.ASCII)
 
 
 def deploy_app(ctx: session.Session, *, image: str) -> outcome.Outcome:

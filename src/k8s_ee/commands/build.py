@@ -35,7 +35,7 @@ def build_for(
     with ctx.phase("build"):
         found = build(
             ctx.config,
-            checkout=facts.workspace or pathlib.Path.cwd(),
+            checkout=facts.workspace or pathlib.Path(),
             destination=builders.Destination(
                 repository=registry or _default_repository(ctx),
                 tag=facts.head_sha or "local",
@@ -166,15 +166,23 @@ def _sources(config: model.Config, *, checkout: pathlib.Path) -> tuple[pathlib.P
     """The build context and the Dockerfile, both inside the checkout with every link followed."""
     root = checkout.resolve()
     context = _inside(root, root / config.image.context, key="image.context", config=config)
-    if not context.is_dir():
+    if not _is(context.is_dir):
         raise _problem(config, "image.context", f"{config.image.context!r} is not a folder of the repository")
     dockerfile = _inside(root, context / config.image.dockerfile, key="image.dockerfile", config=config)
-    if not dockerfile.is_file():
+    if not _is(dockerfile.is_file):
         shown = dockerfile.relative_to(root)
         raise _problem(
             config, "image.dockerfile", f"there is no {shown}", hint="image.dockerfile is relative to image.context"
         )
     return context, dockerfile
+
+
+def _is(kind: Callable[[], bool]) -> bool:
+    """Not where the name is too long for a file system, or where nobody may look."""
+    try:
+        return kind()
+    except OSError:
+        return False
 
 
 def _inside(root: pathlib.Path, path: pathlib.Path, *, key: str, config: model.Config) -> pathlib.Path:

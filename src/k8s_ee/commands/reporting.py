@@ -65,20 +65,36 @@ def _serving(ctx: session.Session, error: errors.K8sEEError) -> str:
     return next(iter(seen)) if len(seen) == 1 else ""
 
 
+def hand_on(ctx: session.Session | None, result: outcome.Outcome) -> outcome.Failure | None:
+    """Outputs and summary for the runner; why a step after this one would miss the outputs. Nobody misses a summary."""
+    if ctx is None:
+        return None
+    try:
+        ctx.runner.summary(report.summary(result, _facts(ctx, result)))
+    except errors.InputError as error:
+        ctx.say(f"warning: {error.message}: {error.hint}")
+    try:
+        ctx.runner.outputs(result.outputs)
+    except errors.InputError as error:
+        return outcome.Failure(message=error.message, hint=error.hint, exit_code=error.exit_code)
+    return None
+
+
 def publish(ctx: session.Session | None, result: outcome.Outcome) -> None:
-    """Outputs, summary and annotations for the runner, then comment and deployment."""
+    """Annotations for the runner, then comment and deployment."""
     if ctx is None:
         return
-    known = report.facts(ctx.settings, namespace=_namespace(ctx) or result.outputs.get("namespace", ""))
-    ctx.runner.outputs(result.outputs)
-    ctx.runner.summary(report.summary(result, known))
     ctx.runner.problems(result.problems)
     if result.failure and result.command != "report":
         ctx.runner.error(_sentence(result.failure), title=f"k8s-ee {result.command}")
     elif result.notes and result.state in {"skipped", "valid"}:
         ctx.runner.notice("; ".join(result.notes), title=f"k8s-ee {result.command}")
     if _is_news(result):
-        _tell_github(ctx, result, known)
+        _tell_github(ctx, result, _facts(ctx, result))
+
+
+def _facts(ctx: session.Session, result: outcome.Outcome) -> report.Facts:
+    return report.facts(ctx.settings, namespace=_namespace(ctx) or result.outputs.get("namespace", ""))
 
 
 def _is_news(result: outcome.Outcome) -> bool:

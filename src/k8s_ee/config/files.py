@@ -16,7 +16,7 @@ def read(path: pathlib.Path) -> bytes:
             # Its target may be any file of the machine, and messages quote what they find.
             raise errors.InputError(f"{path}: is a symbolic link", hint="name the file itself")
         if path.exists() and not path.is_file():
-            hint = _instead(path / "k8s-ee.yaml") if path.is_dir() else "name a file"
+            hint = _within(path) if path.is_dir() else "name a file"
             raise errors.InputError(f"{path}: is not a file", hint=hint)
         with path.open("rb") as file:
             return file.read(document.MAX_BYTES + 1)
@@ -25,6 +25,13 @@ def read(path: pathlib.Path) -> bytes:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise errors.InputError(f"{path}: can't be read: {reason}", hint="check the path and its permissions") from None
+
+
+def _within(folder: pathlib.Path) -> str:
+    names = [
+        name for name in ("k8s-ee.yaml", "k8s-ee.yml", "platform.yaml", "platform.yml") if (folder / name).is_file()
+    ]
+    return f"did you mean {folder / names[0]}?" if names else "name a file in it"
 
 
 def _instead(path: pathlib.Path) -> str:

@@ -223,8 +223,8 @@ class Platform:
     """Cluster-wide settings. Empty `allowed_owner_ids` and `allowed_repository_ids` = nobody may deploy.
 
     `registries` are prefixes images may come from ("ghcr.io/acme"); `image_pull_secrets` are Secrets of
-    `pull_secrets_namespace` that are copied into each environment. `cluster_cidrs` are ranges environments must not reach beside the
-    private ones.
+    `pull_secrets_namespace` that are copied into each environment. `cluster_cidrs` are ranges environments must not
+    reach beside the private ones.
     """
 
     domain: str

@@ -124,7 +124,8 @@ def _seed(database: model.Database) -> Iterator[Finding]:
     for name, needed in (("url", "sha256"), ("image", "path")):
         if bool(getattr(seed, name)) != bool(getattr(seed, needed)):
             there, lacking = (name, needed) if getattr(seed, name) else (needed, name)
-            yield Finding(f"{key}.{there}", f"`{key}.{there}` needs `{lacking}` beside it", f"add `{lacking}`")
+            message = f"`{key}.{there}` needs `{lacking}` beside it"
+            yield Finding(f"{key}.{there}", message, f"add `{lacking}`", about=f"{key}.{lacking}")
     parts = posixpath.normpath(seed.file).split("/")
     if seed.file and parts[0] in (".", "..", ".git"):
         message = f"`{key}`: {problems.quote(seed.file)} is no file of the repository"

@@ -161,6 +161,38 @@ def test_an_exec_plugin_that_fails_is_named(url: str, tmp_path: pathlib.Path) ->
         connect(config).version()
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [{"args": 5}, {"env": 5}, {"command": 5}, {"args": [5]}, {"apiVersion": [1]}, {"env": [5]}],
+    ids=str,
+)
+def test_an_exec_section_of_other_types_is_named(url: str, tmp_path: pathlib.Path, wrong: dict[str, object]) -> None:
+    user = plugin(tmp_path, credential(token="minted"))
+    user["exec"] = {**user["exec"], **wrong}  # type: ignore[dict-item]
+    with pytest.raises(errors.ClusterUnavailable, match="exec plugin"):
+        connect(written(tmp_path / "config", url, user)).version()
+
+
+@pytest.mark.parametrize("said", [r"\377\376", json.dumps({**json.loads(ANSWER), "status": 5}), "5", "[]", "{}"])
+def test_an_exec_plugin_that_says_something_else_is_named(url: str, tmp_path: pathlib.Path, said: str) -> None:
+    config = written(tmp_path / "config", url, plugin(tmp_path, f"printf '%b' '{said}'"))
+    with pytest.raises(errors.ClusterUnavailable, match="exec plugin"):
+        connect(config).version()
+
+
+@pytest.mark.parametrize("given", ["nope.yaml", "./kube.config", "~nobody-of-that-name/config.yaml"])
+def test_a_name_that_is_mistyped_is_quoted(given: str) -> None:
+    with pytest.raises(errors.ClusterUnavailable, match=f"no kubeconfig at {given.removeprefix('./')}"):
+        connect(given)
+
+
+def test_a_kubeconfig_that_has_nothing_is_not_taken_for_absent(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "config").write_text("clusters: []\n")
+    with pytest.raises(errors.ClusterUnavailable) as caught:
+        connect(tmp_path / "config")
+    assert "no kubeconfig at" not in caught.value.message
+
+
 def test_several_files_are_merged_and_a_context_is_chosen(kube: wire.Kube, url: str, tmp_path: pathlib.Path) -> None:
     first = written(tmp_path / "a", "http://127.0.0.1:1", {"token": "wrong"}, name="first")
     second = written(tmp_path / "b", url, {"token": "right"}, name="second")

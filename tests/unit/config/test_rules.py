@@ -213,3 +213,21 @@ def test_a_seed_in_an_image_comes_from_a_registry_of_the_platform() -> None:
     found = reading.problem(text.format("docker.io/acme"), reading.PLATFORM)
     assert (found.line, "in no registry the platform allows" in found.message) == (4, True)
     assert reading.load(text.format("registry.example.com/acme"), reading.PLATFORM)
+
+
+@pytest.mark.parametrize(
+    "seed",
+    [
+        "{url: 'http://x/y', sha256: '" + "a" * 64 + "'}",
+        "{url: 'https://x/y', sha256: '" + "A" * 64 + "'}",
+        "{image: 'GHCR.io/acme/seed:1', path: /d.sql}",
+        "{image: 'ghcr.io/acme/:::', path: /d.sql}",
+        "{image: ghcr.io/acme/seed:1, path: d.sql}",
+    ],
+)
+def test_one_wrong_value_of_a_seed_is_one_problem(seed: str) -> None:
+    reading.problem(f"projectId: a\ndatabases:\n  postgresql:\n    enabled: true\n    seed: {seed}\n")
+
+
+def test_a_name_of_kubernetes_may_have_as_many_parts_as_fit() -> None:
+    assert reading.load("projectId: a\ndatabases: {postgresql: {enabled: true, external: {secretName: a.b.c.d.e.f}}}\n")

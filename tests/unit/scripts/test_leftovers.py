@@ -134,7 +134,13 @@ def test_told_to_stop_it_still_counts(
     background = ["sh", "-c", 'trap "" INT; exec "$@"', "sh", *run]
     command = run if number == signal.SIGINT else background
     with subprocess.Popen(
-        command, cwd=ROOT, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        command,
+        cwd=ROOT,
+        env=environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     ) as running:
         until = time.monotonic() + 60
         while not (tmp_path / "slow").exists():
