@@ -114,6 +114,11 @@ def test_the_messages_that_are_explained_are_those_that_are_given() -> None:
     assert [piece for piece in pieces if piece not in source] == []
 
 
+def test_the_version_is_one() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert project["project"]["version"] == k8s_ee.__version__
+
+
 def test_the_layers_that_are_drawn_are_those_that_are_checked() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     (checked,) = [one["layers"] for one in project["tool"]["importlinter"]["contracts"] if one["type"] == "layers"]
