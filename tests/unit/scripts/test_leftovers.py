@@ -98,7 +98,8 @@ def run(tmp_path: pathlib.Path) -> list[str]:
             time.sleep(60)
         """)
     )
-    return [sys.executable, "-m", "scripts.tests", "-p", "no:cacheprovider", f"--rootdir={tmp_path}", str(tmp_path)]
+    alone = ("-n0", "-p", "no:cacheprovider")
+    return [sys.executable, "-m", "scripts.tests", *alone, f"--rootdir={tmp_path}", str(tmp_path)]
 
 
 @pytest.fixture
