@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import gc
+import io
 import itertools
 import os
 import pathlib
@@ -128,9 +129,15 @@ def _write(text: str, *, to_stderr: bool) -> OSError | None:
 
 
 def _open_streams() -> None:
-    """Whoever starts us may have closed them, and the next file that is opened would take their place."""
+    """Whoever starts us may have closed them, and the next file that is opened would take their place.
+
+    What their encoding does not have is escaped: an old locale is no reason to say nothing.
+    """
     for name in ("stdin", "stdout", "stderr"):
-        if getattr(sys, name) is None:
+        stream = getattr(sys, name)
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
+        elif stream is None:
             setattr(sys, name, pathlib.Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - until the end
 
 

@@ -113,6 +113,14 @@ def test_a_disk_that_is_full_is_told_and_what_follows_is_done(folder: pathlib.Pa
     assert "validate" not in command or "namespace" in (folder / "output").read_text()
 
 
+def test_what_a_locale_can_not_show_is_escaped(folder: pathlib.Path) -> None:
+    (folder / "bad.yaml").write_text("projectId: shop\n\u2713: 1\n")
+    done = run("validate", "--config-path", "bad.yaml", directory=folder, PYTHONIOENCODING="latin-1")
+    assert (done.returncode, "\\u2713" in done.stderr, "bug" in done.stderr) == (2, True, False), done.stderr
+    done = run("validate", directory=folder, PYTHONIOENCODING="ascii", **WORKFLOW)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def on_terminal(*arguments: str, directory: pathlib.Path, **environ: str) -> str:
     """What the program writes to a terminal that is its stdout and its stderr."""
     here, there = pty.openpty()

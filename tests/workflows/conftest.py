@@ -105,8 +105,23 @@ ANSWERS: dict[str, dict[str, Any]] = {
             "sha": "b" * 40,
         }
     },
-    "run": {"outputs": {"url": "https://guestbook-pr-7.preview.test", "namespace": "guestbook-pr-7", "state": "ready"}},
-    "cleanup": {"outputs": {"namespace": "guestbook-pr-7", "deleted": '["guestbook-pr-7"]', "left-over": "[]"}},
+    "run": {
+        "outputs": {
+            "url": "https://guestbook-pr-7.preview.test",
+            "namespace": "guestbook-pr-7",
+            "state": "ready",
+            "failure": "none",
+        }
+    },
+    "cleanup": {
+        "outputs": {
+            "namespace": "guestbook-pr-7",
+            "deleted": '["guestbook-pr-7"]',
+            "left-over": "[]",
+            "state": "destroyed",
+            "failure": "none",
+        }
+    },
 }
 
 

@@ -114,6 +114,21 @@ def test_a_pull_request_target_run_never_builds(consumer: conftest.Consumer) -> 
     assert consumer.calls() == {}
 
 
+def test_started_by_hand_it_says_that_it_does_nothing(consumer: conftest.Consumer) -> None:
+    consumer.write(".github/workflows/hand.yml", PREBUILT.replace("pull_request: {types: [opened]}", "workflow_dispatch"))
+    result = consumer.run("none", workflow=".github/workflows/hand.yml", event="workflow_dispatch", payload={})
+    assert result.jobs == {"by-hand": "failure"}, result.log
+    assert "the root action" in result.log
+    assert consumer.calls() == {}
+
+
+def test_a_failed_build_step_by_step_is_reported_too(consumer: conftest.Consumer) -> None:
+    broken = {"exit": 4, "outputs": {"failure": "Dockerfile:3: no such file"}}
+    result = consumer.run("opened", workflow=STEPS, answers={"build": broken})
+    assert result.jobs == {"build": "failure", "report": "success"}, result.log
+    assert "Dockerfile:3: no such file" in consumer.calls()["report"]["env"]["K8S_EE_NEEDS"]
+
+
 def test_a_failed_build_is_reported_by_a_job_that_may_write_the_comment(consumer: conftest.Consumer) -> None:
     broken = {"exit": 4, "outputs": {"failure": "Dockerfile:3: no such file"}}
     result = consumer.run("opened", answers={"build": broken})
