@@ -13,24 +13,26 @@ import hypothesis
 import pytest
 import xdist.remote
 import xdist.scheduler
+import xdist.workermanage
 
 from k8s_ee_sandbox import artifacts, cluster, progress
 
 _PATIENCE = 120.0
+_BARE, _PIPELINE = "cluster without pods", "tests/workflows/test_pipeline.py"
 _SHARED = {
     "toolkit image": ("responder", "janitor_cronjob", "keeper_cronjob"),
-    "cluster without pods": (
+    _BARE: (
         *("capacity", "capacity_nodes", "capacity_queue", "destroy_many"),
         *("janitor", "janitor_rights", "leases", "slots", "stuck"),
     ),
 }
 _TOGETHER = {f"tests/cluster/test_{name}.py": what for what, names in _SHARED.items() for name in names}
 _LONGEST = (
-    *(f"tests/cluster/test_{name}.py" for name in _SHARED["cluster without pods"]),
+    *(f"tests/cluster/test_{name}.py" for name in _SHARED[_BARE]),
     "tests/cluster/test_databases.py",
     *(f"tests/cluster/test_{name}.py" for name in _SHARED["toolkit image"]),
     *(f"tests/cluster/test_{name}.py" for name in ("rotating", "backup", "seeds", "cli_lifecycle", "database_proofs")),
-    "tests/workflows/test_pipeline.py",
+    _PIPELINE,
     *(f"tests/cluster/test_{name}.py" for name in ("policy", "waiting")),
 )
 """Begun first, the longest before the others, lest all workers wait for one of these in the end."""
@@ -50,11 +52,30 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 class Scheduler(xdist.scheduler.LoadFileScheduling):
-    """The tests of a file go to one worker, and so do those of files that share what takes long to make."""
+    """The tests of a file go to one worker, and so do those of files that share what takes long to make.
+
+    The last worker never has a cluster with pods: its tests mostly wait, beside those that keep the processors busy.
+    """
 
     def _split_scope(self, nodeid: str) -> str:
         file = super()._split_scope(nodeid)
         return _TOGETHER.get(file, file)
+
+    def _assign_work_unit(self, node: xdist.workermanage.WorkerController) -> None:
+        is_last = self.numnodes > 1 and node.gateway.id == f"gw{self.numnodes - 1}"
+        turn = next((scope for scope in self.workqueue if _needs_pods(scope) != is_last), None)
+        if turn is not None:
+            self.workqueue.move_to_end(turn, last=False)
+        elif is_last:
+            node.shutdown()
+            return
+        super()._assign_work_unit(node)
+
+
+def _needs_pods(scope: str) -> bool:
+    if scope in _SHARED:
+        return scope != _BARE
+    return scope.startswith("tests/cluster/") or scope == _PIPELINE
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -57,6 +57,9 @@ _DENIED = re.compile(
 )
 _ROOT = re.compile(r"runAsNonRoot|run as root|non-numeric user", re.IGNORECASE)
 _ARCHITECTURE = re.compile(r"exec format error", re.IGNORECASE)
+_NO_PROGRAM = re.compile(  # in the words of runc, and of crun, which capitalizes and quotes
+    r"executable file .*not found|no such file or directory|permission denied|is a directory", re.IGNORECASE
+)
 _REFUSED = re.compile(r"dial tcp \S+:(\d+): connect: connection refused")
 _OVER = re.compile(r"failed (startup|liveness) probe")
 _STATUS = re.compile(r"HTTP probe failed with statuscode: (\d{3})")
@@ -146,7 +149,7 @@ def _cannot_start(name: str, message: str) -> Finding:
             hint="envFrom or env names a Secret or ConfigMap that this environment does not have",
             patience=10,
         )
-    if re.search(r"executable file not found|no such file or directory|permission denied", message):
+    if _NO_PROGRAM.search(message):
         return Finding(
             cause=f"{name} can't be started: {objects.short(message)}",
             hint="its command is not in the image, or not executable: check CMD in the Dockerfile or app.command",
