@@ -16,8 +16,8 @@ from collections.abc import Sequence
 from k8s_ee_sandbox import artifacts, cache, cluster, cluster_profiles, errors, packages, progress, state
 from scripts import leftovers
 
-_WORKERS = 5
-"""Much of the time is spent waiting for a cluster, and each worker but the last has its own."""
+_WORKERS = 6
+"""Much of the time is spent waiting. Four have a cluster of their own, the others none (tests/conftest.py)."""
 _MEMORY = pathlib.Path("/dev/shm")  # noqa: S108 - nothing is made in it but a folder with a name of its own
 _ROOM = 4 * 2**30
 _LONG_ONLY = frozenset({"promtool"})

@@ -17,6 +17,7 @@ import xdist.workermanage
 
 from k8s_ee_sandbox import artifacts, cluster, progress
 
+WITHOUT_PODS = 2
 _PATIENCE = 120.0
 _BARE, _PIPELINE = "cluster without pods", "tests/workflows/test_pipeline.py"
 _SHARED = {
@@ -54,7 +55,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 class Scheduler(xdist.scheduler.LoadFileScheduling):
     """The tests of a file go to one worker, and so do those of files that share what takes long to make.
 
-    The last worker never has a cluster with pods: its tests mostly wait, beside those that keep the processors busy.
+    The last workers never have a cluster with pods: their tests mostly wait, beside those that keep processors busy.
     """
 
     def _split_scope(self, nodeid: str) -> str:
@@ -62,11 +63,11 @@ class Scheduler(xdist.scheduler.LoadFileScheduling):
         return _TOGETHER.get(file, file)
 
     def _assign_work_unit(self, node: xdist.workermanage.WorkerController) -> None:
-        is_last = self.numnodes > 1 and node.gateway.id == f"gw{self.numnodes - 1}"
-        turn = next((scope for scope in self.workqueue if _needs_pods(scope) != is_last), None)
+        is_light = int(node.gateway.id.removeprefix("gw")) >= max(1, self.numnodes - WITHOUT_PODS)
+        turn = next((scope for scope in self.workqueue if _needs_pods(scope) != is_light), None)
         if turn is not None:
             self.workqueue.move_to_end(turn, last=False)
-        elif is_last:
+        elif is_light:
             node.shutdown()
             return
         super()._assign_work_unit(node)

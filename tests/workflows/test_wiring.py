@@ -115,7 +115,9 @@ def test_a_pull_request_target_run_never_builds(consumer: conftest.Consumer) -> 
 
 
 def test_started_by_hand_it_says_that_it_does_nothing(consumer: conftest.Consumer) -> None:
-    consumer.write(".github/workflows/hand.yml", PREBUILT.replace("pull_request: {types: [opened]}", "workflow_dispatch"))
+    consumer.write(
+        ".github/workflows/hand.yml", PREBUILT.replace("pull_request: {types: [opened]}", "workflow_dispatch")
+    )
     result = consumer.run("none", workflow=".github/workflows/hand.yml", event="workflow_dispatch", payload={})
     assert result.jobs == {"by-hand": "failure"}, result.log
     assert "the root action" in result.log

@@ -78,7 +78,13 @@ def test_a_login_the_node_has_not_seen_yet_gets_another_try() -> None:
     ('secret "app-env" not found', "app-env", "envFrom", 10),
     ("couldn't find key TOKEN in Secret shop/app-env", "TOKEN", "envFrom", 10),
     ('exec: "serve": executable file not found in $PATH', "can't be started", "app.command", 0),
+    ('runc create failed: unable to start container process: exec: "/no": stat /no: no such file or directory: unknown',
+     "can't be started", "app.command", 0),
+    ("OCI runtime create failed: executable file `/no` not found: No such file or directory: unknown",  # crun
+     "can't be started", "app.command", 0),
+    ("OCI runtime create failed: open executable: Permission denied: unknown", "can't be started", "app.command", 0),
     ("exec /app: exec format error", "other processors", "image.platforms", 0),
+    ("exec /app: Exec format error", "other processors", "image.platforms", 0),
     ("something new", "something new", "platform team", 20),
 ])  # fmt: skip
 def test_a_container_that_can_not_be_started_is_named_with_its_fix(
