@@ -1,6 +1,7 @@
 """One running sandbox for all tests, a fresh namespace for each."""
 
 import contextlib
+import functools
 import os
 import pathlib
 import subprocess
@@ -63,7 +64,7 @@ class Scheduler(xdist.scheduler.LoadFileScheduling):
         return _TOGETHER.get(file, file)
 
     def _assign_work_unit(self, node: xdist.workermanage.WorkerController) -> None:
-        is_light = int(node.gateway.id.removeprefix("gw")) >= max(1, self.numnodes - WITHOUT_PODS)
+        is_light = node.gateway.id in self._light
         turn = next((scope for scope in self.workqueue if _needs_pods(scope) != is_light), None)
         if turn is not None:
             self.workqueue.move_to_end(turn, last=False)
@@ -71,6 +72,13 @@ class Scheduler(xdist.scheduler.LoadFileScheduling):
             node.shutdown()
             return
         super()._assign_work_unit(node)
+
+    @functools.cached_property
+    def _light(self) -> frozenset[str]:
+        """Of those that the run begins with; who comes in the place of one that crashed takes everything."""
+        names = sorted((node.gateway.id for node in self.nodes), key=lambda name: int(name.removeprefix("gw")))
+        wanted = min(WITHOUT_PODS, sum(not _needs_pods(scope) for scope in self.workqueue))
+        return frozenset(names[max(1, len(names) - wanted) :])
 
 
 def _needs_pods(scope: str) -> bool:

@@ -8,11 +8,13 @@ Nothing of it is connected to the host's uplink. Tests add what they need as int
 
 import contextlib
 import dataclasses
+import fcntl
 import ipaddress
 import json
+import os
 import pathlib
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from k8s_ee_sandbox import errors
 
@@ -105,8 +107,9 @@ def _routed() -> list[ipaddress.IPv4Network]:
 def create(network: Network) -> None:
     """Raises SandboxError with what `ip` said."""
     inside, outside = network.namespace, network.internet_namespace
-    _run("ip", "netns", "add", inside)
-    _run("ip", "netns", "add", outside)
+    with _folder():
+        _run("ip", "netns", "add", inside)
+        _run("ip", "netns", "add", outside)
     _batch(
         f"link add {network.link} type veth peer name eth0 netns {inside}",
         f"address add {network.host}/30 dev {network.link}",
@@ -140,13 +143,25 @@ def remove(name: str) -> None:
     network = Network(name=name, slot=0)
     if pathlib.Path(f"/sys/class/net/{network.link}").exists():
         _run("ip", "link", "delete", network.link)
-    for namespace in (network.namespace, network.internet_namespace):
-        if (_FOLDER / namespace).exists():
-            _run("ip", "netns", "delete", namespace)
-    # The first `ip netns add` mounts their folder on itself, which `Path.is_mount` can't see.
-    if _FOLDER.exists() and not any(_FOLDER.iterdir()):
-        with contextlib.suppress(errors.SandboxError):
-            _run("umount", str(_FOLDER))
+    with _folder():
+        for namespace in (network.namespace, network.internet_namespace):
+            if (_FOLDER / namespace).exists():
+                _run("ip", "netns", "delete", namespace)
+        # The first `ip netns add` mounts their folder on itself, which `Path.is_mount` can't see.
+        if _FOLDER.exists() and not any(_FOLDER.iterdir()):
+            with contextlib.suppress(errors.SandboxError):
+                _run("umount", str(_FOLDER))
+
+
+@contextlib.contextmanager
+def _folder() -> Iterator[None]:
+    """One at a time: whoever adds the first namespace would find the folder unmounted by who removes the last one."""
+    file = os.open(_FOLDER.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(file)
 
 
 def _batch(*lines: str, namespace: str = "") -> None:

@@ -8,7 +8,6 @@ import gc
 import io
 import itertools
 import os
-import pathlib
 import signal
 import sys
 import traceback
@@ -46,7 +45,7 @@ def _execute(run: options.Run, arguments: list[str]) -> int:
     except click.Abort:
         return 130
     except Exception as error:  # a bug of ours: said as one, with a way to show it to us
-        is_output = isinstance(error, OSError) and not run.session
+        is_output = isinstance(error, OSError) and not run.command
         return _unprinted(error) if is_output else _failed(run, _bug(error), error)
     return _report(run, result) if isinstance(result, outcome.Outcome) else 0
 
@@ -90,8 +89,8 @@ def _failed(run: options.Run, error: errors.K8sEEError, cause: Exception | None 
         result, code = reporting.failure(run.session, error, command=run.command), error.exit_code
     except errors.Interrupted as cut:
         result, code = reporting.failure(run.session, error, command=run.command, cut=cut), cut.exit_code
-    _report(run, result)
-    return code
+    told = _report(run, result)
+    return code or told
 
 
 def _report(run: options.Run, result: outcome.Outcome) -> int:
@@ -112,9 +111,11 @@ def _report(run: options.Run, result: outcome.Outcome) -> int:
 
 def _print(run: options.Run, result: outcome.Outcome) -> OSError | None:
     """Why it could not be."""
+    failed = result.failure is not None
+    if run.output == "json" or (not failed and "manifests" in result.data):
+        _settle(sys.stdout, encoding="utf-8")  # Documents have one encoding, whatever a terminal has.
     if run.output == "json":
         return _write(report.as_json(result), to_stderr=False)
-    failed = result.failure is not None
     stream = sys.stderr if failed else sys.stdout
     shown = report.text(result, colour=settings.colours() and stream.isatty())
     # Log lines and branch names are somebody else's words. Manifests are written so that none of them is a command.
@@ -129,16 +130,20 @@ def _write(text: str, *, to_stderr: bool) -> OSError | None:
 
 
 def _open_streams() -> None:
-    """Whoever starts us may have closed them, and the next file that is opened would take their place.
+    """Whoever starts us may have closed them, and the next file that is opened, here or by a tool, would take their
+    place."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            os.dup2(os.open(os.devnull, os.O_RDWR), number)
+            stream = open(number, "w" if number else "r", encoding="utf-8", closefd=False)  # noqa: SIM115
+            setattr(sys, name, stream)
+        _settle(getattr(sys, name))
 
-    What their encoding does not have is escaped: an old locale is no reason to say nothing.
-    """
-    for name in ("stdin", "stdout", "stderr"):
-        stream = getattr(sys, name)
-        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
-            stream.reconfigure(errors="backslashreplace")
-        elif stream is None:
-            setattr(sys, name, pathlib.Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - until the end
+
+def _settle(stream: object, *, encoding: str | None = None) -> None:
+    """What its encoding does not have is escaped: an old locale is no reason to say nothing."""
+    if isinstance(stream, io.TextIOWrapper) and (encoding or stream.errors == "strict"):
+        stream.reconfigure(encoding=encoding, errors="backslashreplace")
 
 
 def _interrupt(number: int, _frame: object) -> NoReturn:

@@ -11,8 +11,8 @@ from k8s_ee import outcome, quoting, sweeping
 _TABLES = frozenset(
     {"listed", "preserved", "unpreserved", "extended", "sleeping", "awake", "expiring", "rotated", "saved"}
 )
-_NUMBER = re.compile(r"[-+]?(0[ob])?[0-9._]+(e[-+]?[0-9]+)?", re.ASCII | re.IGNORECASE)
-"""To some reader of YAML: kubectl takes 1e3 for one, and this one does not."""
+_NOT_TEXT = re.compile(r"[yn]|[-+]?0x[0-9a-f_]+|[-+]?(0[ob])?[0-9._]+(e[-+]?[0-9]+)?", re.ASCII | re.IGNORECASE)
+"""To some reader of YAML: kubectl takes 1e3 for a number and y for true, and this one does not."""
 _GREEN, _RED, _DIM, _END = "\x1b[32m", "\x1b[31m", "\x1b[2m", "\x1b[0m"
 
 
@@ -85,7 +85,7 @@ def _cell(value: Any) -> str:
 
 
 def _yaml(documents: list[Any]) -> str:
-    """Exactly these, although no terminal and no runner finds a command in it: what one would be is in double quotes,
+    """Exactly these once the line is ended, although no terminal and no runner finds a command in it: what one would be is in double quotes,
     where it has escapes for all of it."""
     import yaml
 
@@ -93,7 +93,7 @@ def _yaml(documents: list[Any]) -> str:
         """Block style where it is text of several lines; the emitter takes quotes where that is not exact."""
 
     def scalar(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
-        is_risky = quoting.plain(value) != value or _NUMBER.fullmatch(value)
+        is_risky = quoting.plain(value) != value or _NOT_TEXT.fullmatch(value)
         style = '"' if is_risky else "|" if "\n" in value else None
         return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
 
@@ -101,4 +101,4 @@ def _yaml(documents: list[Any]) -> str:
     # A folded line could begin with what is a command at the beginning of a line.
     text = yaml.dump_all(documents, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=float("inf"))
     escaped = quoting.BIDIRECTIONAL.sub(lambda found: f"\\u{ord(found[0]):04x}", str(text))
-    return escaped.replace("##[", "\\x23#[").rstrip("\n")
+    return escaped.replace("##[", "\\x23#[").removesuffix("\n")

@@ -121,6 +121,13 @@ def test_what_a_locale_can_not_show_is_escaped(folder: pathlib.Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.parametrize("encoding", ["latin-1", "ascii"])
+def test_a_document_is_in_utf_8_whatever_the_locale_is(folder: pathlib.Path, encoding: str) -> None:
+    (folder / "bad.yaml").write_text("projectId: shop\n\U0001f680: 1\n")
+    done = run("validate", "--config-path=bad.yaml", "--output=json", directory=folder, PYTHONIOENCODING=encoding)
+    assert "\U0001f680" in only_json(done.stdout)["problems"][0]["message"]
+
+
 def on_terminal(*arguments: str, directory: pathlib.Path, **environ: str) -> str:
     """What the program writes to a terminal that is its stdout and its stderr."""
     here, there = pty.openpty()

@@ -145,8 +145,8 @@ class Cluster:
             opened(response)
             for line in messages.lines(response):
                 event = json.loads(line)
-                if not isinstance(event, dict) or not isinstance(event.get("object"), dict):
-                    raise ValueError("not an event")  # noqa: TRY004 - as for what is no JSON
+                if not isinstance(event, dict) or "type" not in event or not isinstance(event.get("object"), dict):
+                    raise ValueError("not an event")
                 if event["type"] == "ERROR":
                     raise refusals.Expired(str(event["object"].get("message")))
                 yield event["type"], event["object"]

@@ -46,3 +46,20 @@ def test_the_folder_of_network_namespaces_is_no_mount_any_more_once_none_is_in_i
         ["unshare", "--mount", "sh", "-c", script], capture_output=True, text=True, timeout=30, check=False
     )
     assert (done.stdout.split(), done.stderr) == (["1", "1", "0"], "")
+
+
+def test_the_folder_is_not_unmounted_while_somebody_adds_to_it() -> None:
+    """`ip netns add` first mounts it, and only then makes the file that says it is in use."""
+    script = f"""
+        umount -R -l /run/netns 2>/dev/null
+        mount -t tmpfs none /run
+        remove() {{ {sys.executable} -c "from k8s_ee_sandbox import network; network.remove('nobody')"; }}
+        mkdir /run/netns; mount --bind /run/netns /run/netns
+        exec 9</run; flock 9
+        remove 9<&- & sleep 0.7; grep -c ' /run/netns ' /proc/self/mountinfo
+        flock -u 9; wait; grep -c ' /run/netns ' /proc/self/mountinfo
+    """
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", script], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert (done.stdout.split(), done.stderr) == (["1", "0"], "")
