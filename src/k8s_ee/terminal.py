@@ -85,8 +85,10 @@ def _cell(value: Any) -> str:
 
 
 def _yaml(documents: list[Any]) -> str:
-    """Exactly these once the line is ended, although no terminal and no runner finds a command in it: what one would be is in double quotes,
-    where it has escapes for all of it."""
+    """Exactly these once the line is ended, and no command to a terminal or a runner.
+
+    What would be one is in double quotes, where it has escapes for all of it.
+    """
     import yaml
 
     class Dumper(yaml.SafeDumper):
