@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 
 from k8s_ee_sandbox import errors, node, node_cilium, node_config, node_programs
 
-# Program → Debian package. By program: some may come from elsewhere, as Docker's, whose packages exclude Debian's.
+# Program → Debian package. By program: runc may come from Docker's packages, which exclude Debian's.
 _HOST_PROGRAMS = {"ip": "iproute2", "nsenter": "util-linux", "unshare": "util-linux"}
 _POD_PROGRAMS = {
-    "crun": "crun",
+    "runc": "runc",
     f"{node_config.CNI_PLUGINS}/ptp": "containernetworking-plugins",
     "iptables": "iptables",
     "conntrack": "conntrack",
@@ -87,7 +87,7 @@ _PROFILES = {
             programs=_node_with_policies,
             artifacts=(*_NODE.artifacts, "cilium"),
             host_programs={**_NODE.host_programs, **_POLICY_PROGRAMS},
-            mounts=(node.Mount("bpf", "bpf", "/sys/fs/bpf"), node.Mount("cgroup2", "cgroup2", node_cilium.CGROUPS)),
+            mounts=(node.Mount("bpf", "bpf", "/sys/fs/bpf"),),
         ),
     )
 }

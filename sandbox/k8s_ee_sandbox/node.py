@@ -26,9 +26,6 @@ _SHADOWS = (
 _HIDDEN = ("/run", "/var/lib", "/var/log")  # a tmpfs each: what the parts write there is the node's, not the host's
 
 
-_SECOND_HIERARCHY = pathlib.Path("/sys/fs/cgroup/unified")
-
-
 class NodeEndedError(errors.SandboxError):
     """The node's first process is gone, and with it all others."""
 
@@ -60,8 +57,6 @@ def mounts(where: state.Place) -> list[Mount]:
     return [
         Mount("proc", "proc", "/proc"),
         *(Mount("tmpfs", "tmpfs", folder) for folder in _HIDDEN),
-        # crun starts nothing where both hierarchies are in sight and the second has a controller.
-        *([Mount("tmpfs", "tmpfs", str(_SECOND_HIERARCHY))] if _SECOND_HIERARCHY.exists() else []),
         Mount("bind", str(where.run / "kubelet"), "/var/lib/kubelet"),
         Mount("bind", str(where.conf / "cni"), "/run/cni/net.d"),
     ]

@@ -8,7 +8,7 @@ from typing import Any
 from k8s_ee_sandbox import node_programs
 
 LOOPBACK = "/usr/lib/cni/loopback"  # of Debian; containerd looks for all plugins in one folder
-CGROUPS = "/run/cilium/cgroupv2"
+_UNIFIED = pathlib.Path("/sys/fs/cgroup/unified")  # where both hierarchies are mounted
 
 
 def write(site: node_programs.Site) -> None:
@@ -47,7 +47,7 @@ def _flags(site: node_programs.Site) -> list[str]:
     return [
         f"--k8s-kubeconfig-path={site.pki('admin.kubeconfig')}",
         f"--lib-dir={_library(site)}",
-        f"--cgroup-root={CGROUPS}",
+        f"--cgroup-root={_UNIFIED if _UNIFIED.exists() else _UNIFIED.parent}",
         # Until it is there the node is not ready: no pod starts before its policies can be enforced.
         "--write-cni-conf-when-ready=/run/cni/net.d/10-cilium.conflist",
         "--ipam=kubernetes",

@@ -124,9 +124,7 @@ def _cni(net: network.Network) -> dict[str, Any]:
 
 
 def _containerd(where: state.Place, *, programs: pathlib.Path, cni_plugins: str) -> str:
-    # restrict_oom_score_adj: without CAP_SYS_RESOURCE nobody can lower the score, and no pod would start.
-    # crun starts a container in half the processor time that runc takes. What is called runc below is only the way to
-    # talk to either.
+    # restrict_oom_score_adj: without CAP_SYS_RESOURCE runc can't lower the score, and no pod would start.
     return f"""\
 version = 2
 root = "{where.containerd}"
@@ -148,8 +146,6 @@ disabled_plugins = ["io.containerd.snapshotter.v1.btrfs", "io.containerd.snapsho
   [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
     runtime_type = "io.containerd.runc.v2"
     runtime_path = "{programs / "containerd-shim-runc-v2"}"
-    [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
-      BinaryName = "crun"
   [plugins."io.containerd.grpc.v1.cri".registry]
     config_path = "{where.conf / "registries"}"
 """

@@ -19,7 +19,7 @@ type nodePlan struct {
 }
 
 type mount struct {
-	Type   string `json:"type"` // proc, tmpfs, bpf, cgroup2, or bind
+	Type   string `json:"type"` // proc, tmpfs, bpf, or bind
 	Source string `json:"source"`
 	Target string `json:"target"`
 }

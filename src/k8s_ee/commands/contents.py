@@ -7,6 +7,7 @@ import itertools
 import os
 import secrets
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
@@ -21,6 +22,7 @@ T = TypeVar("T")
 
 _CHUNK = 1 << 20
 _NOT_EMPTY = 3
+_QUICK_SECONDS = 60.0
 _SCRIPTS = "/etc/k8s-ee/scripts"
 # Written down whole before it is read: a script that reads what comes would take the end of the connection for the
 # end of the dump. Replaced is what an app may write to all the time, also between the two scripts.
@@ -172,14 +174,15 @@ def wipe(ctx: session.Session, namespace: str, engine: plan.Engine) -> None:
 def has_next(ctx: session.Session, namespace: str, engine: plan.Engine, password: str) -> bool:
     """Whether the pod's files say within three seconds that this is the next password; empty = that there is none."""
     script = """
-        wanted=$(cat) left=30
+        IFS= read -r wanted
+        left=30
         until [ "$(cat "$CREDENTIALS/NEXT" 2>/dev/null)" = "$wanted" ]; do
             [ "$left" -gt 0 ] || exit 1
             left=$((left - 1))
             sleep 0.1
         done
     """
-    return _run(ctx, namespace, engine, script, stdin=[password.encode()]).code == 0
+    return _quick(ctx, namespace, engine, script, line=password).code == 0
 
 
 def change_password(ctx: session.Session, namespace: str, engine: plan.Engine, password: str) -> None:
@@ -187,13 +190,30 @@ def change_password(ctx: session.Session, namespace: str, engine: plan.Engine, p
     is not the next one any more: whoever ended the change may have begun another."""
     script = f"""
         umask 077; export NEW=$(mktemp); trap 'rm -f "$NEW"' EXIT
-        cat > "$NEW"
+        IFS= read -r password
+        printf %s "$password" > "$NEW"
         [ "$(cat "$CREDENTIALS/NEXT" 2>/dev/null)" = "$(cat "$NEW")" ] ||
             {{ echo "k8s-ee: somebody else has changed it meanwhile" >&2; exit 1; }}
         sh {_SCRIPTS}/password.sh
     """
-    ended = _run(ctx, namespace, engine, script, stdin=[password.encode()])
+    ended = _quick(ctx, namespace, engine, script, line=password)
     _check(ctx, engine, ended, "did not change its password")
+
+
+def _quick(ctx: session.Session, namespace: str, engine: plan.Engine, script: str, *, line: str) -> remote.Ended:
+    """Of a script that takes seconds, and may run twice.
+
+    What runs containers on a node may lose the end of a command's input when that comes before the command has begun,
+    so the input is one line, and the end of the command itself: then it would be waited for until the deadline.
+    """
+    for again in (True, False):
+        part = ctx.until(time.monotonic() + _QUICK_SECONDS)
+        try:
+            return _run(part, namespace, engine, script, stdin=[f"{line}\n".encode()])
+        except errors.ClusterUnavailable:
+            if not again or time.monotonic() >= ctx.deadline:
+                raise
+    raise AssertionError("the last attempt returns or raises")
 
 
 def _run(
