@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import pathlib
 import subprocess
+import threading
 
 import pytest
 
@@ -74,6 +75,25 @@ def test_a_password_is_set_only_while_it_is_the_next_one(world: sweeps.World, tm
         said.append("password.sh" in caught.value.hint)  # of which there is none here
         assert ("somebody else" in caught.value.hint) is not said[-1]
     assert said == [True, False, False]
+
+
+def test_a_command_whose_end_was_lost_is_asked_again(
+    world: sweeps.World, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contents, "_QUICK_SECONDS", 1.0)
+    works, asked, over = container(tmp_path), list[bytes](), threading.Event()
+
+    def run(command: commands.Command) -> commands.Ended:
+        asked.append(command.stdin)
+        if len(asked) == 1:
+            over.wait(20)
+        return works(command)
+
+    world.kube.run = run
+    (tmp_path / "NEXT").write_text("mine")
+    assert contents.has_next(world.session(after=sweeps.HOUR), "shop-pr-7", plan.ENGINES["redis"], "mine")
+    over.set()
+    assert asked == [b"mine\n"] * 2
 
 
 _LOAD = """
