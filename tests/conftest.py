@@ -18,7 +18,7 @@ import xdist.workermanage
 
 from k8s_ee_sandbox import artifacts, cluster, progress
 
-WITHOUT_PODS = 2
+_WITHOUT_PODS = 2
 _PATIENCE = 120.0
 _BARE, _PIPELINE = "cluster without pods", "tests/workflows/test_pipeline.py"
 _SHARED = {
@@ -77,7 +77,7 @@ class Scheduler(xdist.scheduler.LoadFileScheduling):
     def _light(self) -> frozenset[str]:
         """Of those that the run begins with; who comes in the place of one that crashed takes everything."""
         names = sorted((node.gateway.id for node in self.nodes), key=lambda name: int(name.removeprefix("gw")))
-        wanted = min(WITHOUT_PODS, sum(not _needs_pods(scope) for scope in self.workqueue))
+        wanted = min(_WITHOUT_PODS, sum(not _needs_pods(scope) for scope in self.workqueue))
         return frozenset(names[max(1, len(names) - wanted) :])
 
 

@@ -118,9 +118,8 @@ def _print(run: options.Run, result: outcome.Outcome) -> OSError | None:
         return _write(report.as_json(result), to_stderr=False)
     stream = sys.stderr if failed else sys.stdout
     shown = report.text(result, colour=settings.colours() and stream.isatty())
-    # Log lines and branch names are somebody else's words. Manifests are written so that none of them is a command.
-    is_foreign = run.session and (failed or "manifests" not in result.data)
-    with run.session.runner.foreign_output() if run.session and is_foreign else contextlib.nullcontext():
+    quiet = run.session.runner.foreign_output() if run.session else contextlib.nullcontext()
+    with quiet:  # log lines and branch names are somebody else's words
         return _write(shown, to_stderr=failed)
 
 

@@ -223,14 +223,17 @@ def _whole(given: Mapping[str, str], name: str) -> int:
 def _url(given: Mapping[str, str], name: str) -> str:
     """Without a slash at its end; empty where there is none."""
     value = given.get(name, "").rstrip("/")
-    try:
-        parts = urllib.parse.urlsplit(value)
-        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        usable = False
-    if value and not usable:
+    if value and not is_url(value):
         raise errors.InputError(f"{name} is not an http(s) URL", hint="as in https://api.github.com")
     return value
+
+
+def is_url(text: str) -> bool:
+    try:
+        parts = urllib.parse.urlsplit(text)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def _at(data: Any, *path: str) -> Any:

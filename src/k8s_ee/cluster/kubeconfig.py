@@ -17,7 +17,6 @@ import ssl
 import tempfile
 import threading
 import time
-import urllib.parse
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -103,7 +102,7 @@ def _in_cluster(hide: Hide) -> Access:
 
 def _from_kubeconfig(cluster: Mapping[str, Any], user: Mapping[str, Any], hide: Hide) -> Access:
     server = kubefile.text(cluster, "server").strip().rstrip("/")
-    if not _is_url(server):
+    if not settings.is_url(server):
         raise errors.ClusterUnavailable(
             f"the kubeconfig's server {server!r} is not an http(s) URL", hint="as in https://10.0.0.1:6443"
         )
@@ -123,14 +122,6 @@ def _from_kubeconfig(cluster: Mapping[str, Any], user: Mapping[str, Any], hide: 
         server_name=kubefile.text(cluster, "tls-server-name"),
         proxy=kubefile.text(cluster, "proxy-url").strip(),
     )
-
-
-def _is_url(text: str) -> bool:
-    try:
-        parts = urllib.parse.urlsplit(text)
-        return parts.scheme in ("https", "http") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        return False
 
 
 def _static(user: Mapping[str, Any], hide: Hide) -> Callable[[bool], str]:

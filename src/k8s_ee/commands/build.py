@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
 import re
 import tempfile
@@ -166,23 +167,16 @@ def _sources(config: model.Config, *, checkout: pathlib.Path) -> tuple[pathlib.P
     """The build context and the Dockerfile, both inside the checkout with every link followed."""
     root = checkout.resolve()
     context = _inside(root, root / config.image.context, key="image.context", config=config)
-    if not _is(context.is_dir):
+    # Not those of Path, which raise for a name that is too long, and where nobody may look.
+    if not os.path.isdir(context):  # noqa: PTH112
         raise _problem(config, "image.context", f"{config.image.context!r} is not a folder of the repository")
     dockerfile = _inside(root, context / config.image.dockerfile, key="image.dockerfile", config=config)
-    if not _is(dockerfile.is_file):
+    if not os.path.isfile(dockerfile):  # noqa: PTH113
         shown = dockerfile.relative_to(root)
         raise _problem(
             config, "image.dockerfile", f"there is no {shown}", hint="image.dockerfile is relative to image.context"
         )
     return context, dockerfile
-
-
-def _is(kind: Callable[[], bool]) -> bool:
-    """Not where the name is too long for a file system, or where nobody may look."""
-    try:
-        return kind()
-    except OSError:
-        return False
 
 
 def _inside(root: pathlib.Path, path: pathlib.Path, *, key: str, config: model.Config) -> pathlib.Path:
