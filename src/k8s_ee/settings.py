@@ -17,7 +17,6 @@ from typing import Any, TypeVar
 from k8s_ee import environment, errors, pull_request
 
 PULL_REQUEST_EVENTS = frozenset({"pull_request", "pull_request_target"})
-
 _REPOSITORY = re.compile(r"[A-Za-z0-9_-]{1,100}/[A-Za-z0-9._-]{1,100}", re.ASCII)
 
 Fact = TypeVar("Fact", int, str)
@@ -189,9 +188,7 @@ def _subject(
     found: dict[str, Any] = {key: _agreed(key, known, _whole(given, f"K8S_EE_{key}")) for key, known in ids.items()}
     found |= {key: _agreed(key, known, given.get(f"K8S_EE_{key}", "")) for key, known in names.items()}
     if found["REPOSITORY"] and not _REPOSITORY.fullmatch(found["REPOSITORY"]):
-        raise errors.InputError(
-            "K8S_EE_REPOSITORY is not the name of a repository", hint="OWNER/NAME, as GitHub shows it"
-        )
+        raise errors.InputError("K8S_EE_REPOSITORY is not a repository's name", hint="OWNER/NAME, as GitHub shows it")
     if found["HEAD_SHA"] and not environment.SHA.fullmatch(found["HEAD_SHA"]):
         raise errors.InputError("K8S_EE_HEAD_SHA is not a commit", hint="40 hex digits, as `git rev-parse HEAD` prints")
     return {"number": found.pop("PR"), **{key.lower(): value for key, value in found.items()}}
