@@ -1,5 +1,5 @@
 """Writes what docs/ has from the code: configuration.md and a part of platform.md from the schemas, the table of
-lifecycle.md from the rules.
+lifecycle.md from the rules, and the first table of each engine's page from the engines.
 
 `--check` writes nothing and fails when a file is not what it would be.
 """
@@ -14,8 +14,8 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from k8s_ee import lifecycle
-from k8s_ee.config import checking, document, expectations, scalars, variables
+from k8s_ee import lifecycle, plan
+from k8s_ee.config import checking, document, expectations, model, scalars, variables
 
 ROOT = pathlib.Path(__file__).parents[1]
 CONFIGURATION = ROOT / "docs" / "configuration.md"
@@ -23,6 +23,7 @@ PLATFORM = ROOT / "docs" / "platform.md"
 LIFECYCLE = ROOT / "docs" / "lifecycle.md"
 SETTINGS = ("<!-- settings: made by scripts/docs.py -->", "<!-- end of settings -->")
 RULES = ("<!-- rules: made by scripts/docs.py from src/k8s_ee/lifecycle.py -->", "<!-- end of rules -->")
+FACTS = ("<!-- facts: made by scripts/docs.py from src/k8s_ee/plan/engines.py -->", "<!-- end of facts -->")
 Rule = Mapping[str, Any]
 
 INTRODUCTION = f"""\
@@ -107,6 +108,21 @@ def rules() -> str:
     told = [*(" ".join(str(rule.__doc__).split()) for rule in lifecycle.RULES), "otherwise | keep"]
     rows = [f"| {number} | {text.format_map(lengths)} |" for number, text in enumerate(told, start=1)]
     return "\n".join(["| # | When | Then |", "|---|---|---|", *rows, ""])
+
+
+def facts(engine: plan.Engine) -> str:
+    """What holds where nobody set anything else."""
+    requests, limits = engine.resources.requests, engine.resources.limits
+    rows = {
+        "Image": f"`{engine.default_image.partition('@')[0]}`, by digest",
+        "Version": f"`{engine.default_version}`; other versions: `{engine.image}`",
+        "CPU": f"{requests.cpu}, at most {limits.cpu}",
+        "Memory": f"{requests.memory}, at most {limits.memory}",
+        "Storage": f"{model.Database(engine.name).storage}, or what `databases.{engine.name}.storage` says",
+        "Address": f"`{engine.name}:{engine.port}` in the environment's namespace",
+        "Variables": " ".join(f"`{name}`" for name in engine.env("")),
+    }
+    return "\n".join(["| | |", "|---|---|", *(f"| {name} | {fact} |" for name, fact in rows.items()), ""])
 
 
 def _length(value: datetime.timedelta) -> str:
@@ -207,6 +223,9 @@ def main() -> int:
         PLATFORM: _with(PLATFORM, SETTINGS, platform()),
         LIFECYCLE: _with(LIFECYCLE, RULES, rules()),
     }
+    for name, engine in plan.ENGINES.items():
+        path = ROOT / "docs" / "databases" / f"{name}.md"
+        pages[path] = _with(path, FACTS, facts(engine))
     stale = [path for path, text in pages.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
     if not check:
         for path in stale:

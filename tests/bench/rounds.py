@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import random
 import sys
+import time
 from collections.abc import Sequence
 
 from tests.bench import arena, results, same, sides
@@ -74,6 +76,7 @@ def _create_namespaces(place: arena.Arena, done: Round, *, round_trip: float, or
 def _deploy(place: arena.Arena, done: Round, *, round_trip: float, order: Sequence[str]) -> None:
     for side in order:
         wanted = place.pull_request()
+        time.sleep(random.random())  # noqa: S311 - as in databases.py: or all begin just after the kubelet has looked
         deployed = place.deploy(side, wanted, round_trip=round_trip)
         done.seconds[results.DEPLOY, round_trip, side] = deployed.spent.wall
         if side == sides.OURS and not round_trip:

@@ -62,7 +62,7 @@ def dumps(preview: cli.Preview) -> dict[str, str]:
     for engine in ENGINES:
         script = "sh /etc/k8s-ee/scripts/dump.sh > /tmp/dump; LC_ALL=C sort /tmp/dump | sha256sum; rm /tmp/dump"
         if engine == "minio":  # An archive: of what is in it.
-            script = "cd $VOLUME && find data -type f -exec sha256sum {} + | LC_ALL=C sort; ls data"
+            script = "cd $VOLUME && find data meta versions -type f -exec sha256sum {} + | LC_ALL=C sort; ls data"
         found[engine] = preview.kubectl("exec", f"{engine}-0", "--", "sh", "-c", script)
     return found
 
@@ -110,23 +110,33 @@ def archived(runner: cli.Installed, tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.fixture(scope="module")
 def other(runner: cli.Installed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[cli.Preview]:
-    """Another pull request, whose databases are empty."""
+    """Another pull request, whose databases are empty, and whose app has a migration."""
     with cli.preview(runner, tmp_path_factory.mktemp("other")) as made:
-        made.configure({**cli.small(), "databases": DATABASES})
+        made.configure({**cli.small(migrate=["python3", "-c", ""]), "databases": DATABASES})
         up(made)
         yield made
 
 
 @pytest.fixture(scope="module")
 def restored(archived: Archived, other: cli.Preview) -> cli.Preview:
-    before = apps(other)
+    before, (migrated,) = apps(other), migrations(other)
     done = other.run("restore", str(archived.path), "--output", "json")
     assert done.code == 0, done.said
     assert done.outcome["state"] == "restored"
-    assert {*done.outcome["notes"]} == {*(f"{engine} is restored" for engine in ENGINES), "the app is restarted"}
+    ends = ("the app's migration ran on it", "the app is restarted")
+    assert {*done.outcome["notes"]} == {*(f"{engine} is restored" for engine in ENGINES), *ends}
     assert apps(other) - before, "its pods are the same"
+    (again,) = migrations(other)
+    assert again["metadata"]["name"] == migrated["metadata"]["name"]
+    assert again["metadata"]["uid"] != migrated["metadata"]["uid"]
+    assert again["status"]["succeeded"] == 1
     assert not list(archived.path.parent.glob(".k8s-ee*"))
     return other
+
+
+def migrations(preview: cli.Preview) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(preview.kubectl("get", "jobs", "-o", "json"))["items"]
+    return found
 
 
 def apps(preview: cli.Preview) -> set[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pathlib
 import signal
 import time
 from typing import Any
@@ -52,3 +53,23 @@ def test_one_that_never_began_does_not_hold_up_the_next(preview: cli.Preview) ->
     preview.up(image=base)
     assert time.monotonic() - began < 60
     assert left["metadata"]["uid"] not in {job["metadata"]["uid"] for job in jobs(preview)}
+
+
+def test_what_was_restored_is_migrated_and_one_that_fails_on_it_is_said_with_its_log(
+    preview: cli.Preview, tmp_path: pathlib.Path
+) -> None:
+    """The migration of this app fails where there is a key already, as one fails that does not know what it finds."""
+    ask = "import os, socket; s = socket.create_connection((os.environ['REDIS_HOST'], 6379)); "
+    ask += "s.sendall(f'AUTH {os.environ[\"REDIS_PASSWORD\"]}\\r\\nINCR migrated\\r\\n'.encode()); "
+    script = ask + "said = s.makefile(); print(said.readline()); raise SystemExit(said.readline().strip() != ':1')"
+    app, store = cli.small(migrate=["python3", "-c", script]), {"databases": {"redis": {"storage": "64Mi"}}}
+    preview.configure(app | store)
+    done = preview.up(image=preview.installed.sandbox.images["base"])
+    backup = preview.run("backup", "--to", str(tmp_path / "with.tar"))
+    assert backup.code == 0, backup.said
+    failed = preview.run("restore", str(tmp_path / "with.tar"), "--replace")
+    assert failed.code == 4, failed.said
+    assert "the databases are restored" in failed.said
+    (job,) = jobs(preview)
+    assert job["status"]["failed"] == 1
+    assert preview.ask("/")[0] == 200, done.said

@@ -237,12 +237,17 @@ def test_reset_is_the_way_to_another_version_and_wakes_what_sleeps(preview: cli.
     preview.configure({**cli.small(), "databases": {"redis": store, "minio": {"storage": "64Mi"}}})
     up(preview, image)
     claim = preview.kubectl("get", "pvc/data-redis-0", "-o", "jsonpath={.metadata.uid} {.spec.volumeName}").split()
+    load = ("exec", "-i", "redis-0", "--", "sh", "/etc/k8s-ee/scripts/load.sh")
+    preview.kubectl(*load, stdin="0 x61 0 SET x62\n")
+    archive = str(preview.directory / "kept.tar")
+    assert run(preview, "backup", "redis", "--to", archive).code == 0
     assert run(preview, "sleep").code == 0
     preview.configure(
         {**cli.small(), "databases": {"redis": {**store, "storage": "32Mi"}, "minio": {"storage": "64Mi"}}}
     )
     refused = run(preview, "up", image=image)
     assert (refused.code, "k8s-ee reset-db redis" in refused.said) == (2, True), refused.said
+    assert "k8s-ee restore --replace" in refused.said
     running = preview.start("reset-db", "redis")
     running.until(" stop")
     running.send(signal.SIGKILL)
@@ -252,6 +257,9 @@ def test_reset_is_the_way_to_another_version_and_wakes_what_sleeps(preview: cli.
     assert preview.installed.kubectl("get", "pv", claim[1], check=False).endswith("not found\n")
     assert preview.kubectl("get", "pvc/data-redis-0", "-o", "jsonpath={.spec.resources.requests.storage}") == "32Mi"
     assert preview.ask("/")[0] == 200
+    back = run(preview, "restore", archive, "--replace")
+    assert back.code == 0, back.said
+    assert preview.kubectl("exec", "redis-0", "--", "sh", "/etc/k8s-ee/scripts/dump.sh") == "0 x61 0 SET x62\n"
     for name, words in (("mariadb", "is not in k8s-ee.yaml"), ("postgres", "is not in k8s-ee.yaml")):
         wrong = run(preview, "reset-db", name)
         assert (wrong.code, words in wrong.said) == (2, True), wrong.said

@@ -58,6 +58,9 @@ CREATE PROCEDURE one() SELECT 1;
 CREATE TRIGGER none BEFORE INSERT ON child FOR EACH ROW SET NEW.amount = 1;
 CREATE TABLE bytes (some varbinary(9), emoji text);
 INSERT INTO bytes VALUES (x'00ff0a', '\u2713 \U0001f600');
+ALTER DATABASE CHARACTER SET latin1 COLLATE latin1_bin;
+CREATE TABLE large (content longblob);
+INSERT INTO large VALUES (repeat(x'00', 9000000));
 """
 _ROWS = ",\n".join(f"('{number:0300}')" for number in range(1000))
 _MUCH = f"CREATE TABLE entry (text text);\nINSERT INTO entry VALUES {_ROWS};\n"
@@ -349,6 +352,64 @@ def test_mariadb_takes_quotes_and_backslashes_in_names_and_password_as_they_are(
             assert answer.stdout.split("\n") == [login["MYSQL_DATABASE"], "information_schema", ""], answer.stderr
             done(server.script("wipe.sh"))
             assert server.ready()
+
+
+def test_mariadb_says_what_is_wrong_with_a_dump_without_the_rows_in_it() -> None:
+    rows = "INSERT INTO entry VALUES (1, 'private'), (1, 'hidden');\n"
+    with servers.made("mariadb") as server, server.running():
+        refused = server.script("load.sh", stdin=f"CREATE TABLE entry (id int PRIMARY KEY, text text);\n{rows}")
+        assert refused.returncode == 1
+        assert "at line 2: Duplicate entry" in refused.stderr
+        assert "private" not in refused.stdout + refused.stderr
+        done(server.script("load.sh", "check"))
+
+
+def test_postgresql_changes_a_password_whatever_the_apps_user_has_set_for_itself() -> None:
+    kind = KINDS["postgresql"]
+    with servers.made("postgresql") as server, server.running():
+        kind.answer(server, "ALTER ROLE app SET password_encryption = 'md5';\n")
+        kind.answer(server, "ALTER ROLE app SET default_transaction_read_only = on;\n")
+        new = server.folder / "new"
+        new.write_text("N3w-_y")
+        done(server.script("password.sh", NEW=str(new)))
+        assert kind.ask(server, "SELECT 'let in';\n", password="N3w-_y").stdout.strip() == "let in"
+        assert "N3w" not in server.log
+
+
+def test_a_password_that_postgresql_does_not_take_is_not_logged() -> None:
+    with servers.made("postgresql") as server, server.running():
+        administrator = ("psql", "-XqAt", "-h", server.env["SOCKETS"], "-U", "postgres", "-d", "postgres")
+        told = server.run(
+            *administrator, stdin="ALTER SYSTEM SET default_transaction_read_only = on;\nSELECT pg_reload_conf();\n"
+        )
+        assert told.returncode == 0, told.stderr
+        new = server.folder / "new"
+        new.write_text("N3w-_y")
+        refused = server.script("password.sh", NEW=str(new))
+        assert (refused.returncode, "read-only" in refused.stderr) == (3, True), refused.stderr
+        assert "N3w" not in server.log + refused.stdout + refused.stderr
+
+
+def test_redis_keeps_functions_beside_keys() -> None:
+    one, two = (
+        f"redis.register_function('{name}', function() return {at} end)" for at, name in ((1, "one"), (2, "two"))
+    )
+    libraries = (
+        f'FUNCTION LOAD "#!lua name=b\\n{one}\\n\\n"\nFUNCTION LOAD "#!lua name=a\\n-- \\xe2\\x9c\\x93\\n{two}"\n'
+    )
+    kind = KINDS["redis"]
+    with servers.made("redis", image="valkey") as server, server.running():
+        kind.answer(server, libraries)
+        code = kind.answer(server, "FUNCTION LIST LIBRARYNAME b WITHCODE\n")
+        dump = done(server.script("dump.sh"))
+        assert [line.split()[:4] for line in dump.splitlines()] == [["0", "x", "0", "FUNCTION"]] * 2
+        assert server.script("load.sh", stdin=dump).returncode == 3
+        done(server.script("wipe.sh"))
+        assert kind.answer(server, "FUNCTION LIST\n") == ""
+        done(server.script("load.sh", stdin=dump))
+        assert done(server.script("dump.sh")) == dump
+        assert kind.answer(server, "FUNCTION LIST LIBRARYNAME b WITHCODE\n") == code
+        assert kind.answer(server, "FCALL one 0\nFCALL two 0\n").split() == ["1", "2"]
 
 
 def test_redis_takes_the_last_of_what_a_dump_has_twice() -> None:

@@ -80,7 +80,7 @@ server() { # DATADIR OPTION…
     datadir=$1
     shift
     exec mariadbd --no-defaults --datadir="$datadir" --tmpdir="$VOLUME/tmp" --socket="$sockets/mariadb.sock" \
-        --pid-file="$datadir/mariadb.pid" --skip-name-resolve --character-set-server=utf8mb4 \
+        --pid-file="$datadir/mariadb.pid" --skip-name-resolve --character-set-server=utf8mb4 --max-allowed-packet=1G \
         --ssl-key="$datadir/server-key.pem" --ssl-cert="$datadir/server-cert.pem" "$@"
 }
 

@@ -12,4 +12,5 @@ others="SELECT concat('KILL ', id, ';') FROM information_schema.processlist
 ask --skip-column-names --batch --execute="$others" | ask --force 2>/dev/null || true
 # shellcheck disable=SC2016 # those are no commands
 name=$(printf %s "$MYSQL_DATABASE" | sed 's/`/``/g')
-ask --execute="SET lock_wait_timeout = 30; DROP DATABASE IF EXISTS \`$name\`; CREATE DATABASE \`$name\`"
+# One statement, which the server ends also when nobody waits for it any more: without its database nothing is ready again.
+ask --execute="SET lock_wait_timeout = 30; CREATE OR REPLACE DATABASE \`$name\`"

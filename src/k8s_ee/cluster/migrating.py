@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 Manifest = dict[str, Any]
 
+_ASKED = ("backoffLimit", "activeDeadlineSeconds", "podFailurePolicy")
+_OF_ITS_UID = ("controller-uid", "job-name")
+
 
 def make_room(
     cluster: client.Cluster,
@@ -55,6 +58,23 @@ def make_room(
                     progress(f"{one['metadata']['name']}: a migration of an earlier deploy, waiting for its end")
             if time.monotonic() >= deadline:
                 raise _still_there(namespace, (*jobs, *ending))
+
+
+def completed(cluster: client.Cluster, namespace: str, app: str) -> list[Manifest]:
+    """Jobs of migrations that came to their end."""
+    mine = {environment.MANAGED_BY: environment.MANAGER, environment.COMPONENT: app}
+    return [job for job in cluster.list("Job", namespace, mine) if _complete(job)]
+
+
+def anew(job: Manifest) -> Manifest:
+    """As it was asked for, without what the cluster wrote into it: to be made once more."""
+    template, spec = job["spec"]["template"], {key: job["spec"][key] for key in _ASKED if key in job["spec"]}
+    labels = {
+        key: text for key, text in template["metadata"].get("labels", {}).items() if not key.endswith(_OF_ITS_UID)
+    }
+    metadata = {key: value for key, value in job["metadata"].items() if key in {"name", "labels"}}
+    template = {**template, "metadata": {**template["metadata"], "labels": labels}}
+    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": {**spec, "template": template}}
 
 
 def _delete(cluster: client.Cluster, job: Manifest) -> None:

@@ -130,6 +130,7 @@ def write(
         with ctx.phase("store"):
             archive.write(whole, manifest, folder)
             if isinstance(place, storage.Bucket):
+                check_free(ctx, place)  # somebody else may have been faster than the dump
                 storage.Storage(ctx.settings.s3, deadline=ctx.deadline).put(whole, place)
             else:
                 archive.place(whole, place)

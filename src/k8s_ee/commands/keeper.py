@@ -99,7 +99,8 @@ def _outcome(ctx: session.Session, state: outcome.State, rows: list[Row]) -> out
     bad = [f"{one['namespace']} (attempt {one['attempt']}): {one['detail']}" for one in rows if one["done"] == "failed"]
     failure = outcome.Failure(
         f"{len(bad)} of {len(rows)} backups failed",
-        hint=f"nothing is destroyed without its backup; each is tried {backups.ATTEMPTS} times within its deadline",
+        hint=f"nothing is destroyed without its backup; each is tried {backups.ATTEMPTS} times within its deadline, "
+        f"for at most 1/{backups.ATTEMPTS} of it: what takes longer needs a longer `backup.deadline`",
         evidence=tuple(bad[:_SHOWN]),
         exit_code=errors.NotReady.exit_code,
     )

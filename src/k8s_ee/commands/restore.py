@@ -7,10 +7,11 @@ import functools
 import pathlib
 import re
 from collections.abc import Collection, Iterator, Mapping
+from typing import Any
 
 from k8s_ee import archive, environment, errors, outcome, plan, scratch, storage
-from k8s_ee.cluster import kinds, messages
-from k8s_ee.commands import backup, contents, inspect, seeds, session
+from k8s_ee.cluster import kinds, messages, migrating, pool, resetting
+from k8s_ee.commands import backup, contents, inspect, logins, seeds, session
 
 _RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
 
@@ -36,8 +37,7 @@ def restore(
         inspect.hide_credentials(ctx, observed.namespace)
         _may_be_loaded(ctx, observed.namespace, entries, replace=replace)
         _load(ctx, observed.namespace, path, entries, source=source, replace=replace)
-    with ctx.phase("restart"):
-        _restart(ctx, observed.namespace)
+    _begin_anew(ctx, observed.namespace)
     return ctx.result("restore", "restored", outputs=ctx.outputs)
 
 
@@ -143,10 +143,43 @@ def _done(engine: str) -> str:
     return f"{engine} is restored"
 
 
+def _begin_anew(ctx: session.Session, namespace: str) -> None:
+    """The app as it is deployed, on what was restored. Raises NotReady."""
+    app = ctx.cluster.get("Deployment", plan.APP, namespace)
+    try:
+        with ctx.phase("migration"):
+            _migrate(ctx, namespace, app)
+        if app:
+            with ctx.phase("restart"):
+                _restart(ctx, namespace)
+    except errors.NotReady as error:
+        backup.advise(error, "the databases are restored: deploy a commit that runs on what they hold now")
+        raise
+
+
+def _migrate(ctx: session.Session, namespace: str, app: Mapping[str, Any] | None) -> None:
+    """What was restored may be older than the app: no migration has run on it. That of the app's commit runs now, and
+    that of another one when it is deployed."""
+    over = migrating.completed(ctx.cluster, namespace, plan.APP)
+    delete = functools.partial(resetting.delete, ctx.cluster, namespace, deadline=ctx.deadline)
+    pool.side_by_side([functools.partial(delete, job, "Job") for job in over])
+    wanted = [migrating.anew(job) for job in over if app and _commit(job) == _commit(app)]
+    if wanted:
+        found = logins.read(ctx, namespace)
+        names = {engine: logins.named(plan.ENGINES[engine], login) for engine, login in found.items()}
+        again = plan.logins.reading(tuple(wanted), names)
+        ctx.cluster.apply(again, manager=plan.APP_MANAGER, namespace=namespace)
+        ctx.await_ready(namespace, [("Job", one["metadata"]["name"]) for one in again])
+        ctx.notes.append("the app's migration ran on it")
+
+
+def _commit(workload: Mapping[str, Any]) -> str | None:
+    annotations: Mapping[str, str] = workload["spec"]["template"]["metadata"].get("annotations") or {}
+    return annotations.get(environment.HEAD_SHA)
+
+
 def _restart(ctx: session.Session, namespace: str) -> None:
     """What it remembers of the databases is not so any more. Waits until it is ready again."""
-    if ctx.cluster.get("Deployment", plan.APP, namespace) is None:
-        return
     marked = {"metadata": {"annotations": {_RESTARTED_AT: ctx.now().isoformat(timespec="seconds")}}}
     ctx.cluster.write(
         "PATCH",

@@ -130,8 +130,9 @@ def _answers(running: Manifest) -> bool:
 def _new(wanted: model.Database, target: environment.Environment) -> str:
     """Both ways out, for who needs what is in there and for who does not."""
     return (
-        f"or begin with an empty one: k8s-ee reset-db {wanted.engine} (with k8s-ee backup before and k8s-ee restore "
-        f"after it, the data stays); or destroy the environment (k8s-ee cleanup --pr {target.number}) and deploy again"
+        f"or begin with an empty one: k8s-ee reset-db {wanted.engine} (with k8s-ee backup before and "
+        "k8s-ee restore --replace after it, the data stays); or destroy the environment "
+        f"(k8s-ee cleanup --pr {target.number}) and deploy again"
     )
 
 
