@@ -33,7 +33,7 @@ class Scenario:
     namespace: str
     host: str
     fence: tuple[pathlib.Path, ...]
-    credentials: pathlib.Path
+    credentials: tuple[pathlib.Path, ...]
     postgresql: pathlib.Path
     app: pathlib.Path
     migration: str
@@ -69,9 +69,9 @@ def write(
         namespace=target.namespace,
         host=target.host,
         fence=tuple(_json(folder / f"fence-{index:02}.json", one) for index, one in enumerate(fence)),
-        credentials=_json(
-            folder / "credentials.json",
-            {"apiVersion": "v1", "kind": "List", "items": [login, plan.logins.credentials(engine, login)]},
+        credentials=(
+            _json(folder / "login.json", login),
+            _json(folder / "credentials.json", plan.logins.credentials(engine, login)),
         ),
         postgresql=_json(
             folder / "postgresql.json", plan.database(target, database, settings, secret=engine.login).values

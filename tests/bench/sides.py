@@ -81,7 +81,7 @@ def _one_by_one(tools: Tools, wanted: scenario.Scenario, *, scratch: pathlib.Pat
     ]
     return [
         *create_namespace(A, tools, wanted),
-        tools.kubectl_("apply", "-f", str(wanted.credentials)),
+        *(tools.kubectl_("apply", "-f", str(file)) for file in wanted.credentials),
         _install(tools, wanted, "postgresql"),
         *(migrate if wanted.migration else []),
         _install(tools, wanted, "app", "--take-ownership", "--force-conflicts"),  # The Job is in its chart, too.
@@ -92,7 +92,7 @@ def _at_once(tools: Tools, wanted: scenario.Scenario, *, scratch: pathlib.Path) 
     rendered = {name: scratch / f"{name}.yaml" for name in _CHARTS}
     return [
         *(_template(tools, wanted, name, into=file) for name, file in rendered.items()),
-        _apply(tools, wanted, *wanted.fence, wanted.credentials, *rendered.values()),
+        _apply(tools, wanted, *wanted.fence, *wanted.credentials, *rendered.values()),
         _rolled_out(tools, wanted, "statefulset/postgresql"),
         *_migrated(tools, wanted),
         _rolled_out(tools, wanted, "deployment/app"),
@@ -106,7 +106,7 @@ def _in_order(tools: Tools, wanted: scenario.Scenario, *, scratch: pathlib.Path)
     return [
         *(_template(tools, wanted, name, into=file) for name, file in rendered.items()),
         _template(tools, wanted, "app", *_MIGRATION, into=migration),
-        _apply(tools, wanted, *wanted.fence, wanted.credentials, rendered["postgresql"], migration),
+        _apply(tools, wanted, *wanted.fence, *wanted.credentials, rendered["postgresql"], migration),
         *_migrated(tools, wanted),
         _apply(tools, wanted, rendered["app"]),
         _rolled_out(tools, wanted, "statefulset/postgresql"),

@@ -233,3 +233,18 @@ def test_killed_at_any_moment_the_next_command_ends_it(shop: cli.Preview, rounds
     assert shop.run("rotate-credentials", timeout=300).code == 0
     assert len(given(shop)) == len(numbers(shop))
     assert_works(shop)
+
+
+def test_a_password_that_was_lost_is_never_taken_for_a_later_one(shop: cli.Preview) -> None:
+    """It lies on in a Secret for the app, whose number a password to come would have."""
+    assert shop.run("rotate-credentials", "redis").code == 0
+    shop.kubectl("delete", "secret", "redis-login")
+    lost = shop.run("up", image=shop.installed.sandbox.images["base"])
+    assert (lost.code, "k8s-ee reset-db redis" in lost.said) == (3, True), lost.said
+    for command in ("reset-db", "rotate-credentials", "rotate-credentials"):
+        done = shop.run(command, "redis", timeout=300)
+        assert done.code == 0, done.said
+        assert_app_works(shop)
+    stores.write(shop, "redis")
+    numbers(shop)
+    assert_works(shop)

@@ -87,12 +87,17 @@ def provide(
         made = (
             plan.logins.adopted(engine, ctx.target(), first)
             if first
-            else plan.logins.login(engine, ctx.target(), token=_token)
+            else plan.logins.login(engine, ctx.target(), token=_token, number=_unused(ctx, engine))
         )
         _hide(ctx, engine, made)
         login = ctx.cluster.create_only(made)
     _hide(ctx, engine, login)
     return login
+
+
+def _unused(ctx: session.Session, engine: plan.Engine) -> int:
+    app = None if ctx.fresh else ctx.cluster.get("Deployment", plan.APP, ctx.target().namespace)
+    return plan.logins.unused(engine, app)
 
 
 def give(ctx: session.Session, engine: plan.Engine, login: Manifest) -> None:

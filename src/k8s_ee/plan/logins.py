@@ -9,6 +9,7 @@ While a password is being changed, the first has the next one, too. docs/databas
 from __future__ import annotations
 
 import base64
+import json
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -23,10 +24,12 @@ NEXT = "NEXT"
 _NAMED = re.compile(f"({'|'.join(engines.ENGINES)})-credentials-v[0-9]+")
 
 
-def login(engine: engines.Engine, target: environment.Environment, token: Callable[[], str]) -> Manifest:
+def login(
+    engine: engines.Engine, target: environment.Environment, token: Callable[[], str], *, number: int = 1
+) -> Manifest:
     """To be created once. `token` gives a password of letters, digits, '-' and '_'."""
     metadata = components.metadata(target, engine.login, component=engine.name)
-    metadata["annotations"] = {environment.CREDENTIALS: "1"}
+    metadata["annotations"] = {environment.CREDENTIALS: str(number)}
     return {
         "apiVersion": "v1",
         "kind": "Secret",
@@ -58,6 +61,13 @@ def credentials(engine: engines.Engine, login: Manifest) -> Manifest:
 def number(login: Manifest) -> int:
     """1 for the first password, and where nobody has said."""
     return int((login["metadata"].get("annotations") or {}).get(environment.CREDENTIALS, "1"))
+
+
+def unused(engine: engines.Engine, app: Manifest | None) -> int:
+    """A number that no Secret of this engine has: where `app` reads one of a login that is lost, that and the next one may
+    be there, with passwords that nothing takes."""
+    found = re.findall(f'"{engine.name}-credentials-v([0-9]+)"', json.dumps(app))
+    return max(map(int, found)) + 2 if found else 1
 
 
 def pending(login: Manifest) -> str:
