@@ -64,7 +64,7 @@ def number(login: Manifest) -> int:
 
 
 def unused(engine: engines.Engine, app: Manifest | None) -> int:
-    """A number that no Secret of this engine has: where `app` reads one of a login that is lost, that and the next one may
+    """A number that no Secret of this engine has: where `app` reads one of a login that is lost, that and the next may
     be there, with passwords that nothing takes."""
     found = re.findall(f'"{engine.name}-credentials-v([0-9]+)"', json.dumps(app))
     return max(map(int, found)) + 2 if found else 1

@@ -9,6 +9,7 @@ import http.server
 import os
 import pathlib
 import resource
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -30,12 +31,14 @@ PLACE = "s3://bucket/a.tar"
 @contextlib.contextmanager
 def full(room: int = ROOM) -> Iterator[None]:
     """No file can become larger than that, whatever the disk has."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before, compiles = resource.getrlimit(resource.RLIMIT_FSIZE), sys.dont_write_bytecode
+    sys.dont_write_bytecode = True  # A module that is imported meanwhile would leave half of it for every later run.
     resource.setrlimit(resource.RLIMIT_FSIZE, (room, before[1]))
     try:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        sys.dont_write_bytecode = compiles
 
 
 @pytest.fixture
