@@ -44,12 +44,13 @@ clock() { read -r seconds _ </proc/uptime; seconds=${seconds%.*}; }
 # Other scripts read this one for its functions.
 if [ "${0##*/}" = ready.sh ]; then
     clock
-    end=$((seconds + ${1:-0}))
+    patient=$((seconds + 10)) end=$((seconds + ${1:-0}))
     login
     # While the password is being changed, the server may have the next one already.
     next() { [ -s "$CREDENTIALS/NEXT" ] && login "$(cat "$CREDENTIALS/NEXT")" && answers; }
     until error=$(answers || next); do
         clock; [ "$seconds" -lt "$end" ] || { echo "gave up: $error" >&2; exit 1; }
-        sleep 0.1
+        # One that takes long has better use for the processor.
+        if [ "$seconds" -lt "$patient" ]; then sleep 0.1; else sleep 0.5; fi
     done
 fi

@@ -9,7 +9,7 @@ trap '' PIPE
 # $seconds of the machine, without a process of its own for each look.
 clock() { read -r seconds _ </proc/uptime; seconds=${seconds%.*}; }
 clock
-end=$((seconds + ${1:-0}))
+patient=$((seconds + 10)) end=$((seconds + ${1:-0}))
 for file in "$CREDENTIALS"/PG*; do export "${file##*/}=$(cat "$file")"; done
 export PGCONNECT_TIMEOUT=3 PGHOST="${HOST:-$PGHOST}"
 
@@ -24,5 +24,6 @@ next() { [ -s "$CREDENTIALS/NEXT" ] && PGPASSWORD=$(cat "$CREDENTIALS/NEXT") ans
 
 until error=$(answers || next || exit 1); do
     clock; [ "$seconds" -lt "$end" ] || { echo "gave up: $error" >&2; exit 1; }
-    sleep 0.1
+    # One that takes long has better use for the processor.
+    if [ "$seconds" -lt "$patient" ]; then sleep 0.1; else sleep 0.5; fi
 done

@@ -24,12 +24,13 @@ clock() { read -r seconds _ </proc/uptime; seconds=${seconds%.*}; }
 if [ "${0##*/}" = ready.sh ]; then
     trap 'exit 143' TERM
     clock
-    end=$((seconds + ${1:-0})) longest=3
+    patient=$((seconds + 10)) end=$((seconds + ${1:-0})) longest=3
     # While the password is being changed, the server may have the next one already.
     answers() { answer=$(ask ping 2>&1) && [ "$answer" = PONG ]; }
     next() { [ -s "$CREDENTIALS/NEXT" ] && REDISCLI_AUTH=$(cat "$CREDENTIALS/NEXT") answers; }
     until answers || next; do
         clock; [ "$seconds" -lt "$end" ] || { echo "gave up: $answer" >&2; exit 1; }
-        sleep 0.1
+        # One that takes long has better use for the processor.
+        if [ "$seconds" -lt "$patient" ]; then sleep 0.1; else sleep 0.5; fi
     done
 fi
