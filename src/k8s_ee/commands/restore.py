@@ -147,12 +147,11 @@ def _begin_anew(ctx: session.Session, namespace: str) -> None:
     """The app as it is deployed, on what was restored. Raises NotReady."""
     app = ctx.cluster.get("Deployment", plan.APP, namespace)
     try:
-        with ctx.phase("migration"):
-            _migrate(ctx, namespace, app)
+        _migrate(ctx, namespace, app)
         if app:
             with ctx.phase("restart"):
                 _restart(ctx, namespace)
-    except errors.NotReady as error:
+    except (errors.NotReady, errors.Unavailable, errors.Interrupted) as error:
         backup.advise(error, "the databases are restored: deploy a commit that runs on what they hold now")
         raise
 
@@ -163,14 +162,17 @@ def _migrate(ctx: session.Session, namespace: str, app: Mapping[str, Any] | None
     over = migrating.completed(ctx.cluster, namespace, plan.APP)
     delete = functools.partial(resetting.delete, ctx.cluster, namespace, deadline=ctx.deadline)
     pool.side_by_side([functools.partial(delete, job, "Job") for job in over])
-    wanted = [migrating.anew(job) for job in over if app and _commit(job) == _commit(app)]
-    if wanted:
+    of_app = [job for job in over if app and _commit(job) == _commit(app)]
+    if not of_app:
+        return
+    last = max(of_app, key=lambda job: str(job["metadata"]["creationTimestamp"]))
+    with ctx.phase("migration"):
         found = logins.read(ctx, namespace)
         names = {engine: logins.named(plan.ENGINES[engine], login) for engine, login in found.items()}
-        again = plan.logins.reading(tuple(wanted), names)
-        ctx.cluster.apply(again, manager=plan.APP_MANAGER, namespace=namespace)
-        ctx.await_ready(namespace, [("Job", one["metadata"]["name"]) for one in again])
-        ctx.notes.append("the app's migration ran on it")
+        again = plan.logins.reading(migrating.anew(last), names)
+        ctx.cluster.apply((again,), manager=plan.APP_MANAGER, namespace=namespace)
+        ctx.await_ready(namespace, [("Job", again["metadata"]["name"])])
+    ctx.notes.append("the app's migration ran on it")
 
 
 def _commit(workload: Mapping[str, Any]) -> str | None:
