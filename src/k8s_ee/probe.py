@@ -43,6 +43,8 @@ def ask(target: environment.Environment, *, path: str, address: str = "", timeou
     except UnicodeError:
         return Answer(status=0, reason=f"no host can be called {host}", reached=False)
     except (OSError, http.client.HTTPException) as error:
+        if connection.sock is not None and isinstance(error, TimeoutError):
+            return Answer(status=0, reason=f"takes the connection and does not answer within {timeout:.2g} s")
         away = isinstance(error, TimeoutError) or (isinstance(error, OSError) and error.errno in _AWAY)
         return Answer(status=0, reason=f"{type(error).__name__}: {error}", reached=not away)
     finally:
@@ -50,15 +52,18 @@ def ask(target: environment.Environment, *, path: str, address: str = "", timeou
 
 
 def until_ready(target: environment.Environment, *, path: str, address: str, deadline: float) -> Answer:
-    """Asks until the link answers 2xx or the deadline (monotonic, seconds) passes; returns the last answer.
+    """Asks until the link answers 2xx or the deadline (monotonic, seconds) passes; returns the last answer there was.
 
     An ingress controller gives no event when it has taken over a route, so this is the one place that has to ask again.
     """
-    pause = 0.05
+    pause, last = 0.05, Answer(status=0, reached=False)
     while True:
         answer = ask(target, path=path, address=address, timeout=max(0.5, min(5, deadline - time.monotonic())))
-        if answer.ready or not answer.reached or time.monotonic() + pause > deadline:
-            return answer
+        # The last try may have had no time for an answer like that before it.
+        if (answer.status > 0, answer.reached) >= (last.status > 0, last.reached):
+            last = answer
+        if answer.ready or not last.reached or time.monotonic() + pause > deadline:
+            return last
         time.sleep(pause)
         pause = min(pause * 1.5, 1)
 
@@ -84,5 +89,5 @@ class _NamedHTTPSConnection(http.client.HTTPSConnection):
         super().__init__(host, port, timeout=timeout, context=self._tls)
 
     def connect(self) -> None:
-        plain = socket.create_connection((self.host, self.port), self.timeout)
-        self.sock = self._tls.wrap_socket(plain, server_hostname=self._server_name)
+        self.sock = socket.create_connection((self.host, self.port), self.timeout)
+        self.sock = self._tls.wrap_socket(self.sock, server_hostname=self._server_name)

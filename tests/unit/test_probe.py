@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import http.server
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -25,7 +27,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     answers: list[int]
     seen: list[str]
 
+    pause: float
+
     def do_GET(self) -> None:
+        time.sleep(self.pause)
         self.seen.append(f"{self.headers['Host']}{self.path}")
         self.send_response(self.answers.pop(0) if len(self.answers) > 1 else self.answers[0])
         self.send_header("Content-Length", "0")
@@ -37,7 +42,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server() -> Iterator[http.server.ThreadingHTTPServer]:
-    _Handler.answers, _Handler.seen = [200], []
+    _Handler.answers, _Handler.seen, _Handler.pause = [200], [], 0
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Handler) as found:
         threading.Thread(target=found.serve_forever, daemon=True).start()
         yield found
@@ -72,6 +77,21 @@ def test_the_last_answer_is_what_is_reported_when_time_is_up(server: http.server
     _Handler.answers = [503]
     answer = probe.until_ready(TARGET, path="/", address=_address(server), deadline=time.monotonic() + 0.3)
     assert (answer.status, answer.reached) == (503, True)
+
+
+def test_an_answer_counts_also_when_the_next_one_does_not_come_in_time(server: http.server.ThreadingHTTPServer) -> None:
+    _Handler.answers, _Handler.pause = [503], 0.8
+    answer = probe.until_ready(TARGET, path="/", address=_address(server), deadline=time.monotonic() + 1)
+    assert (answer.status, answer.reached) == (503, True)
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_who_takes_a_connection_and_says_nothing_is_not_away(scheme: str) -> None:
+    target = dataclasses.replace(TARGET, scheme=scheme)
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        answer = probe.ask(target, path="/", address=f"127.0.0.1:{mute.getsockname()[1]}", timeout=0.2)
+    assert (answer.status, answer.reached) == (0, True)
+    assert "does not answer within 0.2 s" in answer.reason
 
 
 def test_a_name_that_does_not_resolve_is_told_apart_from_one_that_refuses() -> None:

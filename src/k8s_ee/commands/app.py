@@ -201,7 +201,8 @@ def _unless_obsolete(ctx: session.Session) -> outcome.Outcome | None:
         return None
     if decision.kind == "closed":
         ctx.notes.append("the pull request was closed while it was being deployed")
-        return cleanup.cleanup(ctx, project=ctx.config.project)
+        ended = cleanup.cleanup(ctx, project=ctx.config.project, closed=True)
+        return None if ended.state == "skipped" else ended
     ctx.notes.append(decision.reason)
     return None
 

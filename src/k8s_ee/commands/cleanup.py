@@ -14,9 +14,15 @@ _ATTEMPTS = 5
 
 
 def cleanup(
-    ctx: session.Session, *, project: str = "", backup_to: str = "", without_backup: bool = False
+    ctx: session.Session,
+    *,
+    project: str = "",
+    backup_to: str = "",
+    without_backup: bool = False,
+    closed: bool = False,
 ) -> outcome.Outcome:
     """One with `backup: onDestroy` is left to the platform, which backs it up first: the state is "backing-up" then.
+    What is preserved stays when nobody asks for its end but the closing of its pull request (`closed`, or the event).
 
     `backup_to` backs up here and now, `without_backup` not at all. Raises NotReady when something is left, naming it
     and who holds it, Refused when it was reopened, and what a backup raises: then its environment was not destroyed.
@@ -29,10 +35,16 @@ def cleanup(
         return ctx.skipped("cleanup", refusal)
     there = ctx.observed_environments()
     found = [one for one in there if not project or one.project == project]
+    closed = closed or ctx.settings.action == "closed"
+    kept = [one for one in found if closed and _is_preserved(ctx, one)]
+    if kept and len(kept) == len(found):
+        return ctx.skipped("cleanup", "; ".join(map(_kept, kept)))
+    ctx.notes += map(_kept, kept)
+    found = [one for one in found if one not in kept]
     ctx.outputs["namespace"] = " ".join(one.namespace for one in found)
     if not found:
         ctx.notes.append(_nothing(project, there))
-    way = ending.Way(backup_to=backup_to, without_backup=without_backup)
+    way = ending.Way(backup_to=backup_to, without_backup=without_backup, keeps_preserved=closed)
     if ctx.options.dry_run:
         ctx.notes += [note for one in found if (note := ending.plan(way, one))]
         return _result(ctx, "planned", found, receipts=[], project=project)
@@ -63,6 +75,17 @@ def _nothing(project: str, there: Sequence[environment.Observed]) -> str:
     return f"nothing to clean up: project {project} has no environment here, but there is one of {others}"
 
 
+def _is_preserved(ctx: session.Session, observed: environment.Observed) -> bool:
+    """Also where it can't be read until when: the janitor ends what nobody preserves any more."""
+    until = observed.preserved_until
+    return environment.PRESERVED_UNTIL in observed.annotations and (until is None or until > ctx.now())
+
+
+def _kept(observed: environment.Observed) -> str:
+    until = observed.annotations[environment.PRESERVED_UNTIL]
+    return f"{observed.namespace} is preserved until {until}: it stays until then, though its pull request is closed"
+
+
 def _destroy(ctx: session.Session, observed: environment.Observed, way: ending.Way) -> ending.End:
     """Decides anew when somebody wrote to the environment in between: a deploy that ends just now does."""
     for _attempt in range(_ATTEMPTS):
@@ -73,6 +96,8 @@ def _destroy(ctx: session.Session, observed: environment.Observed, way: ending.W
             if refusal:
                 raise errors.Refused(refusal) from None
             observed = next((one for one in ctx.observed_environments() if one.uid == observed.uid), observed)
+            if way.keeps_preserved and _is_preserved(ctx, observed):
+                raise errors.Refused(_kept(observed)) from None
     return ending.end(ctx, observed, way)
 
 

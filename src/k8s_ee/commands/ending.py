@@ -19,6 +19,7 @@ class Way:
 
     backup_to: str = ""
     without_backup: bool = False
+    keeps_preserved: bool = False
 
     def asks(self, observed: Observed) -> bool:
         """Whether the platform has to back it up first."""

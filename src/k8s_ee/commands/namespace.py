@@ -53,8 +53,6 @@ def fence(ctx: session.Session) -> namespaces.Ensured:
             manifests = tuple(_with_room_for_what_runs(ctx, one) for one in manifests)
         put = functools.partial(ctx.cluster.apply, manager=FENCE, namespace=target.namespace)
         pool.side_by_side([functools.partial(put, manifests), functools.partial(put, copies)])
-        if not ensured.created:
-            ctx.cluster.prune(target.namespace, plan.FENCE, FENCE, databases.names(manifests))
     return ensured
 
 
@@ -95,11 +93,14 @@ def _quotas(ctx: session.Session, manifest: Manifest) -> tuple[Manifest, Manifes
 
 
 def settle(ctx: session.Session) -> None:
-    """After a rollout nothing of an earlier config runs any more: the quota is what this one needs."""
-    (quota,) = (one for one in plan.fence(ctx.target(), ctx.config, ctx.platform) if one["kind"] == "ResourceQuota")
+    """After a rollout nothing of an earlier config runs any more: the quota is what this one needs, and what only the
+    earlier one was allowed is closed. Before that, the version that serves may need it."""
+    manifests, namespace = plan.fence(ctx.target(), ctx.config, ctx.platform), ctx.target().namespace
+    (quota,) = (one for one in manifests if one["kind"] == "ResourceQuota")
     wanted, present = _quotas(ctx, quota)
     if plan.widened(wanted, present) != wanted:
-        ctx.cluster.apply((wanted,), manager=FENCE, namespace=ctx.target().namespace)
+        ctx.cluster.apply((wanted,), manager=FENCE, namespace=namespace)
+    ctx.cluster.prune(namespace, plan.FENCE, FENCE, databases.names(manifests))
 
 
 def _ingress_controller_is_there(ctx: session.Session) -> None:

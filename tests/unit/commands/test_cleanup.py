@@ -8,11 +8,12 @@ import pytest
 
 from k8s_ee import github as githubs
 from k8s_ee import outcome
-from k8s_ee.commands import cleanup, reporting
+from k8s_ee.commands import cleanup, reporting, session
 from tests.unit.commands import sweeps
 from tests.unit.commands.test_janitor import world as world  # noqa: PLC0414 - the fixture
 
 FACTS: dict[str, Any] = {"repository": "acme/shop", "repository_id": 42, "number": 7}
+LATER = (sweeps.CREATED + 2 * sweeps.HOUR).isoformat()
 
 
 def cleaned(world: sweeps.World, *, project: str) -> tuple[outcome.Outcome, list[str]]:
@@ -56,3 +57,31 @@ def test_what_need_not_be_cleaned_up_has_outputs_that_can_be_read(world: sweeps.
     result = cleanup.cleanup(ctx)
     assert result.state == "skipped"
     assert (result.outputs["deleted"], result.outputs["left-over"], result.outputs["namespace"]) == ("[]", "[]", "")
+
+
+def closed(world: sweeps.World) -> session.Session:
+    world.shop.pulls[7].state = "closed"
+    ctx = world.session(after=sweeps.HOUR, event="pull_request", action="closed", **FACTS)
+    ctx.github = githubs.GitHub(ctx.settings, pause=0.01, patience=0.1, timeout=5)
+    return ctx
+
+
+@pytest.mark.parametrize("until", [LATER, "when it rains"])
+def test_what_is_preserved_outlives_its_pull_request(world: sweeps.World, until: str) -> None:
+    world.put(7, preserved_until=until)
+    result = cleanup.cleanup(closed(world))
+    assert world.there("shop-pr-7")
+    assert (result.state, result.outputs["deleted"]) == ("skipped", "[]")
+    assert "shop-pr-7 is preserved until" in result.notes[0]
+
+
+def test_what_was_preserved_until_a_while_ago_does_not(world: sweeps.World) -> None:
+    world.put(7, preserved_until=(sweeps.CREATED + sweeps.HOUR / 2).isoformat())
+    assert cleanup.cleanup(closed(world)).state == "destroyed"
+    assert not world.there("shop-pr-7")
+
+
+def test_whoever_asks_for_it_destroys_also_what_is_preserved(world: sweeps.World) -> None:
+    world.put(7, preserved_until=LATER)
+    assert cleanup.cleanup(world.session(after=sweeps.HOUR, **FACTS)).state == "destroyed"
+    assert not world.there("shop-pr-7")
