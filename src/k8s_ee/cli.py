@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -35,7 +36,23 @@ def main(context: click.Context) -> None:
 _WITHOUT_BACKUP = options.option("--without-backup", is_flag=True, help="Whatever `backup` of k8s-ee.yaml says.")
 
 command = functools.partial(options.command, main)
-deploy = functools.partial(options.command, main, reach_out=True)
+
+
+def deploy(name: str, *groups: options.Group) -> Callable[[options.Command], click.Command]:
+    """A command that reaches out, and ends what it deployed when its pull request was closed meanwhile."""
+
+    def register(function: options.Command) -> click.Command:
+        @functools.wraps(function)
+        def unless_closed(ctx: session.Session, **given: Any) -> outcome.Outcome:
+            from k8s_ee.commands import closing
+
+            return closing.deploying(ctx, functools.partial(function, ctx, **given))
+
+        return options.command(main, name, *groups, reach_out=True)(unless_closed)
+
+    return register
+
+
 for role in roles.ROLES.commands.values():
     main.add_command(role)
 

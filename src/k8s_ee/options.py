@@ -22,6 +22,7 @@ from k8s_ee import errors, examples, outcome, redact, runner, settings
 from k8s_ee.commands import session
 
 Command = Callable[..., outcome.Outcome]
+Group = tuple[Callable[[Command], Command], ...]
 
 
 def duration(value: str) -> datetime.timedelta:
@@ -131,7 +132,7 @@ IMAGE = (option("--image", required=True, default="", callback=_image, help="Wha
 
 
 def command(
-    program: click.Group, name: str, *groups: tuple[Callable[[Command], Command], ...], reach_out: bool = False
+    program: click.Group, name: str, *groups: Group, reach_out: bool = False
 ) -> Callable[[Command], click.Command]:
     """Registers `function(session, **own options)`; the options of `groups` and the common ones go into the session.
 

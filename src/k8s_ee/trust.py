@@ -243,11 +243,18 @@ TABLE: tuple[Row, ...] = (
     ),
     Row(
         "destroy",
-        "`pull_request` from a fork or by Dependabot (no secrets; it never had an environment)",
-        lambda known, platform: (
-            known.event == "pull_request" and (_is_fork(known, platform) or known.actor == "dependabot[bot]")
-        ),
+        "`pull_request` from a fork (no secrets; it never had an environment)",
+        lambda known, platform: known.event == "pull_request" and _is_fork(known, platform),
         _quiet("nothing to clean up: this pull request never had an environment"),
+    ),
+    Row(
+        "destroy",
+        "`pull_request`, caused by Dependabot (no secrets)",
+        lambda known, _: known.event == "pull_request" and known.actor == "dependabot[bot]",
+        _quiet(
+            "runs caused by Dependabot get no secrets: if somebody else's push gave this pull request an environment, "
+            "the platform's janitor destroys it"
+        ),
     ),
 )
 

@@ -35,7 +35,7 @@ def cleanup(
         return ctx.skipped("cleanup", refusal)
     there = ctx.observed_environments()
     found = [one for one in there if not project or one.project == project]
-    closed = closed or ctx.settings.action == "closed"
+    closed = closed or ctx.settings.closed or ctx.settings.action == "closed"
     kept = [one for one in found if closed and _is_preserved(ctx, one)]
     if kept and len(kept) == len(found):
         return ctx.skipped("cleanup", "; ".join(map(_kept, kept)))

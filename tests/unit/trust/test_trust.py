@@ -74,6 +74,10 @@ CASES: dict[str, tuple[dict[str, object], str]] = {
         {"purpose": "destroy", "action": "closed", "pull": dataclasses.replace(FORK, state="closed"), "seen": SILENT},
         "quiet",
     ),
+    "closing by Dependabot": (
+        {"purpose": "destroy", "action": "closed", "pull": CLOSED, "seen": CLOSED, "actor": "dependabot[bot]"},
+        "quiet",
+    ),
     "destroying an open one by hand": ({"purpose": "destroy", "event": "workflow_dispatch", "pull": None}, "allow"),
     "destroying at a terminal": ({"purpose": "destroy", "event": "", "pull": None, "seen": SILENT}, "allow"),
 }
