@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import pathlib
 import shutil
@@ -22,6 +23,7 @@ _MEMORY = pathlib.Path("/dev/shm")  # noqa: S108 - nothing is made in it but a f
 _ROOM = 4 * 2**30
 _LONG_ONLY = frozenset({"promtool"})
 """Minutes of compiling for tests that only `--long` runs."""
+_BYTECODE = pathlib.Path(__file__).resolve().parents[1] / "tests" / "__pycache__"
 _STOPPED = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -33,11 +35,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sandbox = os.environ.get("K8S_EE_SANDBOX", "test")
     leftovers.adopt()
     try:
-        if not for_pytest:
-            _install()  # what counts, too
-        before = leftovers.count()
-        if not for_pytest:
-            _build_first(long=options.long)
+        if for_pytest:
+            before = leftovers.count()
+        else:
+            with _compiling():
+                _install()  # what counts, too
+                before = leftovers.count()
+                _build_first(long=options.long)
     except errors.SandboxError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -54,6 +58,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(line, file=sys.stderr)
     print(f"make test: {time.monotonic() - started:.0f} s, {len(behind)} things left behind", file=sys.stderr)
     return code or (1 if failed or behind else 0)
+
+
+def _compiling() -> contextlib.AbstractContextManager[object]:
+    """Waits for its end when it is left. In a new clone each worker would compile all tests, all of them at once."""
+    if _BYTECODE.exists():
+        return contextlib.nullcontext()
+    return subprocess.Popen([sys.executable, "-m", "pytest", "--collect-only", "-qq"], stdout=subprocess.DEVNULL)
 
 
 def _install() -> None:

@@ -128,9 +128,17 @@ def ask(
 
 @contextlib.contextmanager
 def world(
-    sandbox: cluster.Sandbox, directory: pathlib.Path, *, project: str = "guestbook", number: int = 7
+    sandbox: cluster.Sandbox,
+    directory: pathlib.Path,
+    *,
+    project: str = "guestbook",
+    number: int = 7,
+    toolkit: pathlib.Path | None = None,
 ) -> Iterator[World]:
-    """Everything but the cluster is made in `directory`. The consumer is a git repository made from the example."""
+    """Everything but the cluster, and a toolkit that is there already, is made in `directory`.
+
+    The consumer is a git repository made from the example.
+    """
     packages.ensure("buildah", progress=progress.Progress())
     tools = artifacts.ensure("act", "kubectl", "helm", progress=progress.Progress())
     ci_kubeconfig = platform.install(sandbox, kubectl=tools["kubectl"])
@@ -141,7 +149,7 @@ def world(
             sandbox=sandbox,
             tools=tools,
             github=server,
-            toolkit=harness.variant(directory / "toolkit"),
+            toolkit=toolkit or harness.variant(directory / "toolkit"),
             consumer=directory / "consumer",
             bin=runner_path(directory / "bin", tools),
             ci_kubeconfig=ci_kubeconfig,

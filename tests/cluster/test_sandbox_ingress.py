@@ -106,7 +106,7 @@ def test_a_rolling_update_fails_no_request(
     stop = threading.Event()
 
     def poll() -> None:
-        while not stop.is_set():
+        while not stop.wait(0.01):
             try:
                 status, body = _get(sandbox, host)
             except OSError as failed:

@@ -91,8 +91,8 @@ class Failure:
 
 
 @pytest.fixture(scope="module")
-def failures(sandbox: sandboxes.Sandbox) -> Iterator[dict[str, Failure]]:
-    """What was said of each broken Deployment, all tried side by side, and after how long."""
+def failures(sandbox: sandboxes.Sandbox) -> dict[str, Failure]:
+    """What was said of each broken Deployment, all tried side by side, and after how long. They are deleted then."""
     with environments.home(sandbox) as home:
         home.api.create_only(environments.pull_secret(sandbox, home.name))
         manifests = broken(home.image, sandbox.registry)
@@ -103,7 +103,7 @@ def failures(sandbox: sandboxes.Sandbox) -> Iterator[dict[str, Failure]]:
             return Failure(error, time.monotonic() - began)
 
         with futures.ThreadPoolExecutor(len(manifests)) as pool:
-            yield dict(zip(manifests, pool.map(fail, manifests.values()), strict=True))
+            return dict(zip(manifests, pool.map(fail, manifests.values()), strict=True))
 
 
 @pytest.mark.parametrize(("name", "message", "hint", "seconds"), [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import subprocess
@@ -96,7 +97,12 @@ def _ours(name: str, value: Any) -> bool:
 
 
 def _theirs(name: str, value: Any) -> bool:
-    return jsonschema.Draft7Validator(dict(checking.schema(name))).is_valid(value)
+    return _validator(name).is_valid(value)
+
+
+@functools.cache
+def _validator(name: str) -> jsonschema.Draft7Validator:
+    return jsonschema.Draft7Validator(dict(checking.schema(name)))
 
 
 def _has_number_as_quantity(value: Any) -> bool:

@@ -127,13 +127,18 @@ ANSWERS: dict[str, dict[str, Any]] = {
 
 @pytest.fixture
 def consumer(act: pathlib.Path, toolkit: pathlib.Path, tmp_path: pathlib.Path) -> Consumer:
-    folder = tmp_path / "bin"
+    return made(act, toolkit, tmp_path)
+
+
+def made(act: pathlib.Path, toolkit: pathlib.Path, directory: pathlib.Path) -> Consumer:
+    """In an empty directory."""
+    folder = directory / "bin"
     folder.mkdir()
     # By path: with -m, a folder `tests` of the consumer in the working directory would be taken instead.
     _command(folder / "k8s-ee", shlex.join([sys.executable, str(ROOT / "tests/workflows/fake_cli.py")]) + ' "$@"')
     _command(folder / "helm", "echo v3.22.0")
-    harness.repository(ROOT / "examples" / "guestbook", tmp_path / "consumer")
-    return Consumer(tmp_path / "consumer", toolkit, act, folder, tmp_path / "journal")
+    harness.repository(ROOT / "examples" / "guestbook", directory / "consumer")
+    return Consumer(directory / "consumer", toolkit, act, folder, directory / "journal")
 
 
 def _command(path: pathlib.Path, body: str) -> None:

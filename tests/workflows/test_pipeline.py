@@ -22,13 +22,20 @@ Kubectl = Callable[..., str]
 
 @pytest.fixture
 def pull_request(
-    sandbox: cluster.Sandbox, tmp_path: pathlib.Path, request: pytest.FixtureRequest
+    sandbox: cluster.Sandbox,
+    kubectl: Kubectl,
+    toolkit: pathlib.Path,
+    tmp_path: pathlib.Path,
+    request: pytest.FixtureRequest,
 ) -> Iterator[world.World]:
-    """A project of its own for each test, so that tests never meet in a namespace."""
+    """A project of its own for each test, so that tests never meet in a namespace, which is deleted without waiting."""
     project = f"t{abs(hash(request.node.name)) % 10**8}"
-    with world.world(sandbox, tmp_path, project=project) as made:
-        yield made
-        made.run("closed")
+    with world.world(sandbox, tmp_path, project=project, toolkit=toolkit) as made:
+        namespace = made.namespace  # tests change the project
+        try:
+            yield made
+        finally:
+            kubectl("delete", "namespace", namespace, "--wait=false", "--ignore-not-found")
 
 
 class Visitor:
@@ -118,7 +125,6 @@ def test_the_life_of_a_pull_request(pull_request: world.World, kubectl: Kubectl)
     assert set(pull_request.deployments()) == {"inactive"}
     ok(pull_request.run("closed"))
     assert len(pull_request.comments()) == 1
-    (pull_request.consumer / "k8s-ee.yaml").write_text(f"projectId: {namespace.removesuffix('-pr-7')}\n")
 
 
 def _volumes(kubectl: Kubectl, namespace: str) -> list[str]:

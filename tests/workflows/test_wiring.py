@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pathlib
+from typing import Any
+
 import pytest
 
-from tests.workflows import conftest
+from tests.workflows import conftest, harness
 
 STEPS = ".github/workflows/preview-steps.yml"
 CLEANUP = ".github/workflows/preview-cleanup.yml"
@@ -50,11 +53,21 @@ jobs:
       kubeconfig: ${{ secrets.KUBECONFIG }}
 """
 
+Opened = tuple[harness.Result, dict[str, dict[str, Any]]]
 
-def test_an_opened_pull_request_is_validated_built_prepared_and_deployed(consumer: conftest.Consumer) -> None:
-    result = consumer.run("opened")
+
+@pytest.fixture(scope="module")
+def opened(act: pathlib.Path, toolkit: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> Opened:
+    """What one run did, of a pull request of mona's whose commit has a file of its own, and how `k8s-ee` was called."""
+    consumer = conftest.made(act, toolkit, tmp_path_factory.mktemp("opened"))
+    consumer.write("only-in-this-commit", "x")
+    return consumer.run("opened", author="mona"), consumer.calls()
+
+
+def test_an_opened_pull_request_is_validated_built_prepared_and_deployed(opened: Opened) -> None:
+    result, calls = opened
     assert result.jobs == dict.fromkeys(("validate", "build", "prepare", "deploy"), "success"), result.log
-    assert set(consumer.calls()) == {"validate", "build", "create-namespace", "deploy-db", "deploy-app"}
+    assert set(calls) == {"validate", "build", "create-namespace", "deploy-db", "deploy-app"}
     assert result.outputs["deploy/deploy"]["url"] == "https://guestbook-pr-7.preview.test"
     assert result.outputs["prepare/namespace"]["namespace"] == "guestbook-pr-7"
 
@@ -64,23 +77,22 @@ def test_the_digest_that_was_built_is_the_one_deployed(consumer: conftest.Consum
     assert consumer.calls()["deploy-app"]["env"]["K8S_EE_IMAGE"] == conftest.IMAGE
 
 
-def test_only_jobs_that_run_no_code_of_the_pull_request_get_the_key_to_the_cluster(consumer: conftest.Consumer) -> None:
-    consumer.run("opened")
-    holders = {name for name, call in consumer.calls().items() if "K8S_EE_KUBECONFIG" in call["env"]}
+def test_only_jobs_that_run_no_code_of_the_pull_request_get_the_key_to_the_cluster(opened: Opened) -> None:
+    _, calls = opened
+    holders = {name for name, call in calls.items() if "K8S_EE_KUBECONFIG" in call["env"]}
     assert holders == {"create-namespace", "deploy-db", "deploy-app"}
-    assert "s3cret" in consumer.calls()["deploy-app"]["env"]["K8S_EE_KUBECONFIG"]
-    assert "s3cret" not in str([call for name, call in consumer.calls().items() if name not in holders])
+    assert "s3cret" in calls["deploy-app"]["env"]["K8S_EE_KUBECONFIG"]
+    assert "s3cret" not in str([call for name, call in calls.items() if name not in holders])
 
 
-def test_the_checkout_is_the_head_of_the_pull_request(consumer: conftest.Consumer) -> None:
-    consumer.write("only-in-this-commit", "x")
-    consumer.run("opened")
-    assert all("only-in-this-commit" in call["files"] for call in consumer.calls().values())
+def test_the_checkout_is_the_head_of_the_pull_request(opened: Opened) -> None:
+    _, calls = opened
+    assert all("only-in-this-commit" in call["files"] for call in calls.values())
 
 
-def test_without_registry_secrets_the_build_pushes_as_the_actor_with_its_own_token(consumer: conftest.Consumer) -> None:
-    consumer.run("opened", author="mona")
-    env = consumer.calls()["build"]["env"]
+def test_without_registry_secrets_the_build_pushes_as_the_actor_with_its_own_token(opened: Opened) -> None:
+    _, calls = opened
+    env = calls["build"]["env"]
     assert (env["K8S_EE_REGISTRY_USERNAME"], env["K8S_EE_REGISTRY_PASSWORD"]) == ("mona", "ghs_harness")
 
 
@@ -190,8 +202,8 @@ def test_closing_step_by_step_says_what_is_gone(consumer: conftest.Consumer) -> 
     assert result.outputs["destroy/cleanup"] == conftest.ANSWERS["cleanup"]["outputs"]
 
 
-def test_no_secret_is_in_the_log(consumer: conftest.Consumer) -> None:
-    result = consumer.run("opened")
+def test_no_secret_is_in_the_log(opened: Opened) -> None:
+    result, _ = opened
     assert "s3cret" not in result.log
     assert "ghs_harness" not in result.log
 
