@@ -42,8 +42,8 @@ Keys = dict[str, dict[str, object]]
 
 
 @pytest.fixture
-def image(installed: cli.Installed) -> str:
-    return installed.sandbox.images["base"]
+def image(runner: cli.Installed) -> str:
+    return runner.sandbox.images["base"]
 
 
 @pytest.fixture(scope="module")

@@ -37,7 +37,7 @@ class Case:
 
 
 def _absent(sandbox: sandboxes.Sandbox) -> str:
-    return f"{sandbox.registry}/acme/guestbook@sha256:{'a' * 64}"
+    return f"{sandbox.images['base'].partition('@')[0]}@sha256:{'a' * 64}"
 
 
 def _tight(preview: cli.Preview) -> None:
@@ -123,17 +123,17 @@ def _live(preview: cli.Preview) -> str:
     return str(json.loads(body)["commit"]) if status == 200 else f"{status}: {body}"
 
 
-def _story(installed: cli.Installed, directory: pathlib.Path, case: Case) -> Story:
+def _story(runner: cli.Installed, directory: pathlib.Path, case: Case) -> Story:
     directory.mkdir()
-    base = installed.sandbox.images["base"]
-    with cli.preview(installed, directory, project="broken") as preview:
+    base = runner.sandbox.images["base"]
+    with cli.preview(runner, directory, project="broken") as preview:
         before, mended = cli.commit(), cli.commit()
         preview.configure(cli.small())
         preview.up(sha=before, image=base)
         uid = preview.kubectl("get", "namespace", preview.namespace, "-o", "jsonpath={.metadata.uid}")
         preview.configure(case.config)
         case.edit(preview)
-        broken = preview.run("up", "--output", "json", image=case.image(installed.sandbox), timeout=200)
+        broken = preview.run("up", "--output", "json", image=case.image(runner.sandbox), timeout=200)
         serving = _live(preview)
         case.undo(preview)
         preview.configure(cli.small())
@@ -144,14 +144,14 @@ def _story(installed: cli.Installed, directory: pathlib.Path, case: Case) -> Sto
 
 @pytest.fixture(scope="module")
 def stories(
-    installed: cli.Installed, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    runner: cli.Installed, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Mapping[str, futures.Future[Story]]]:
     """Mostly they wait for the cluster, so some are under way at once, in environments of their own."""
     folder = tmp_path_factory.mktemp("broken")
     chosen = [item.callspec.params.get("name") for item in request.session.items if hasattr(item, "callspec")]
     with futures.ThreadPoolExecutor(_AT_ONCE) as pool:
         started = {
-            name: pool.submit(_story, installed, folder / str(number), CASES[name])
+            name: pool.submit(_story, runner, folder / str(number), CASES[name])
             for number, name in enumerate(name for name in CASES if name in chosen)
         }
         yield started

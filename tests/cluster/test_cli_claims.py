@@ -22,8 +22,8 @@ def server() -> Iterator[github.Server]:
 
 
 @pytest.fixture
-def image(installed: cli.Installed) -> str:
-    return installed.sandbox.images["base"]
+def image(runner: cli.Installed) -> str:
+    return runner.sandbox.images["base"]
 
 
 def test_a_link_that_does_not_answer_is_not_said_to_serve_the_commit_before(

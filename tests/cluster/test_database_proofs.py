@@ -105,7 +105,7 @@ SLOW = {
     ("times", "seconds"), [(1, 5), pytest.param(100, 30, marks=[pytest.mark.long, pytest.mark.timeout(9000)])]
 )
 def test_after_a_cold_start_with_a_slow_init_script_no_app_restarted_and_no_migration_failed(
-    installed: cli.Installed,
+    runner: cli.Installed,
     tmp_path: pathlib.Path,
     image: str,
     databases: stores.Keys,
@@ -117,12 +117,12 @@ def test_after_a_cold_start_with_a_slow_init_script_no_app_restarted_and_no_migr
         for engine, keys in databases.items()
     }
     with futures.ThreadPoolExecutor(max_workers=_SIDE_BY_SIDE) as pool:
-        starts = [pool.submit(_start_cold, installed, tmp_path, image=image, databases=slow) for _ in range(times)]
+        starts = [pool.submit(_start_cold, runner, tmp_path, image=image, databases=slow) for _ in range(times)]
     assert [error for one in starts if (error := one.exception())] == []
 
 
-def _start_cold(installed: cli.Installed, folder: pathlib.Path, *, image: str, databases: stores.Keys) -> None:
-    with cli.preview(installed, pathlib.Path(tempfile.mkdtemp(dir=folder))) as preview:
+def _start_cold(runner: cli.Installed, folder: pathlib.Path, *, image: str, databases: stores.Keys) -> None:
+    with cli.preview(runner, pathlib.Path(tempfile.mkdtemp(dir=folder))) as preview:
         preview.configure({**cli.small(migrate=["python3", "-uc", MIGRATE]), "databases": databases})
         preview.up(image=image)
         pods = json.loads(preview.kubectl("get", "pods", "-o", "json"))["items"]
@@ -131,7 +131,7 @@ def _start_cold(installed: cli.Installed, folder: pathlib.Path, *, image: str, d
         assert set(counts) == {0}
         jobs = json.loads(preview.kubectl("get", "jobs", "-o", "json"))["items"]
         assert [one["status"].get("failed", 0) for one in jobs] == [0]
-        installed.kubectl("delete", "namespace", preview.namespace, timeout=180)  # so that the node has room again
+        runner.kubectl("delete", "namespace", preview.namespace, timeout=180)  # so that the node has room again
 
 
 @pytest.mark.parametrize("times", [2, pytest.param(20, marks=[pytest.mark.long, pytest.mark.timeout(1800)])])

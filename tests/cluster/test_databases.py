@@ -25,10 +25,10 @@ BOARDS = ("postgresql", "mariadb", "redis")
 
 @pytest.fixture(scope="module")
 def ready(
-    installed: cli.Installed, databases: stores.Keys, tmp_path_factory: pytest.TempPathFactory
+    runner: cli.Installed, databases: stores.Keys, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[cli.Preview]:
     """With one row in each. Every test leaves it ready, and each row where it was."""
-    with cli.preview(installed, tmp_path_factory.mktemp("ready")) as made:
+    with cli.preview(runner, tmp_path_factory.mktemp("ready")) as made:
         yield stores.filled(made, databases)
 
 
@@ -141,14 +141,14 @@ def test_another_major_version_is_refused_on_its_line_also_when_the_database_was
 
 
 @pytest.fixture
-def growing(kubectl: conftest.Kubectl, tmp_path: pathlib.Path, installed: cli.Installed) -> Iterator[pathlib.Path]:
+def growing(kubectl: conftest.Kubectl, tmp_path: pathlib.Path, runner: cli.Installed) -> Iterator[pathlib.Path]:
     """Platform settings with a StorageClass whose volumes may grow."""
     (standard,) = json.loads(kubectl("get", "storageclass", "-o", "json"))["items"]
     name = f"growing-{secrets.token_hex(3)}"
     larger = {**standard, "metadata": {"name": name}, "allowVolumeExpansion": True}
     kubectl("create", "-f", "-", stdin=json.dumps(larger))
     path = tmp_path / "platform.yaml"
-    path.write_text(json.dumps({**platform.settings(installed.sandbox), "storageClass": name}))
+    path.write_text(json.dumps({**platform.settings(runner.sandbox), "storageClass": name}))
     yield path
     kubectl("delete", "storageclass", name)
 
