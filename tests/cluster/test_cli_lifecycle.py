@@ -20,6 +20,22 @@ def server() -> Iterator[github.Server]:
         yield made
 
 
+@pytest.fixture(scope="module")
+def guestbook(installed: cli.Installed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[cli.Preview]:
+    """One for all tests. Each deploys to it first, which wakes it."""
+    with cli.preview(installed, tmp_path_factory.mktemp("guestbook")) as made:
+        made.configure(cli.example(installed.sandbox))
+        yield made
+
+
+@pytest.fixture(scope="module")
+def preview(runner: cli.Installed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[cli.Preview]:
+    """The same without a database."""
+    with cli.preview(runner, tmp_path_factory.mktemp("small")) as made:
+        made.configure(cli.small())
+        yield made
+
+
 def annotations(preview: cli.Preview) -> dict[str, str]:
     found: dict[str, str] = json.loads(
         preview.kubectl("get", "namespace", preview.namespace, "-o", "jsonpath={.metadata.annotations}")
@@ -88,7 +104,6 @@ def test_a_wake_that_is_killed_is_finished_by_the_next_or_undone_by_a_sleep(gues
 
 
 def test_what_does_not_start_any_more_is_named(preview: cli.Preview) -> None:
-    preview.configure(cli.small())
     image = preview.installed.sandbox.images["base"]
     preview.up(image=image)
     assert preview.run("sleep").code == 0
@@ -102,7 +117,6 @@ def test_what_does_not_start_any_more_is_named(preview: cli.Preview) -> None:
 
 
 def test_a_dry_run_says_it_and_does_nothing(preview: cli.Preview) -> None:
-    preview.configure(cli.small())
     preview.up(image=preview.installed.sandbox.images["base"])
     before = annotations(preview)
     for asked in (("sleep",), ("extend", "24h"), ("preserve",), ("unpreserve",), ("wake",)):
@@ -113,7 +127,6 @@ def test_a_dry_run_says_it_and_does_nothing(preview: cli.Preview) -> None:
 
 
 def test_how_long_it_stays_is_in_the_comment_and_in_the_outputs(preview: cli.Preview, server: github.Server) -> None:
-    preview.configure(cli.small())
     sha, image = cli.commit(), preview.installed.sandbox.images["base"]
     event = preview.pushed(server, sha)
     preview.up(sha=sha, image=image, **event)
