@@ -48,7 +48,9 @@ def image(runner: cli.Installed) -> str:
 
 @pytest.fixture(scope="module")
 def databases() -> Keys:
-    return {engine: {"storage": "256Mi", "startupSeconds": 600} for engine in ENGINES}
+    found: Keys = {engine: {"storage": "256Mi", "startupSeconds": 600} for engine in ENGINES}
+    found["redis"]["version"] = "8"  # of the others, only the sandbox's images know it
+    return found
 
 
 @pytest.fixture
