@@ -27,50 +27,6 @@ _SIDE_BY_SIDE = 3
 """A slow start is mostly waiting; a node of two cores has no room for more of them."""
 
 
-@contextlib.contextmanager
-def faulty(installed: cli.Installed, folder: pathlib.Path, fault: counting.Fault) -> Iterator[str]:
-    """Path of a kubeconfig whose API server fails so."""
-    config = yaml.safe_load(installed.kubeconfig.read_text())
-    reached = config["clusters"][0]["cluster"]
-    authority = base64.b64decode(reached["certificate-authority-data"]).decode()
-    token = config["users"][0]["user"]["token"]
-    with counting.running(reached["server"], authority=authority, token=token, fault=fault) as (url, _):
-        config["clusters"][0]["cluster"] = {"server": url}
-        path = folder / "faulty.kubeconfig"
-        path.write_text(yaml.safe_dump(config))
-        yield str(path)
-
-
-def secrets_fail(answer: int, asked: str) -> int:
-    return answer if asked == "get secrets" else 0
-
-
-@pytest.mark.parametrize("rounds", [4, pytest.param(50, marks=[pytest.mark.long, pytest.mark.timeout(3600)])])
-def test_the_password_outlives_redeploys_whatever_the_api_server_answers(
-    ready: cli.Preview, tmp_path: pathlib.Path, rounds: int
-) -> None:
-    before, pods = stores.kept(ready), stores.uids(ready)
-    chance = random.Random(5)  # noqa: S311 - the same faults every time
-    answers = (403, 500, 504, counting.DROPPED)
-
-    def some_fail(_asked: str) -> int:
-        return chance.choice((0, 0, 0, *answers))
-
-    for number in range(rounds):
-        answer = answers[number % len(answers)]
-        with faulty(ready.installed, tmp_path, functools.partial(secrets_fail, answer)) as kubeconfig:
-            failed = ready.run("deploy-db", "--timeout", "20", K8S_EE_KUBECONFIG=kubeconfig)
-            assert failed.code in {3, 5}, (number, answer, failed.said)
-        with faulty(ready.installed, tmp_path, some_fail) as kubeconfig:
-            ready.run("deploy-db", "--timeout", "20", K8S_EE_KUBECONFIG=kubeconfig)
-        assert ready.run("deploy-db", "--dry-run").code == 0, number
-        assert stores.kept(ready) == before, (number, answer)
-    done = ready.run("deploy-db")
-    assert done.code == 0, done.said
-    assert (stores.kept(ready), stores.uids(ready)) == (before, pods)
-    stores.assert_kept(ready)
-
-
 # Talks to each as an app does, once: what is not there yet is a failure.
 MIGRATE = r"""
 import os, socket, struct, urllib.error, urllib.parse, urllib.request, psycopg
@@ -134,6 +90,50 @@ def _start_cold(runner: cli.Installed, folder: pathlib.Path, *, image: str, data
         runner.kubectl("delete", "namespace", preview.namespace, timeout=180)  # so that the node has room again
 
 
+@contextlib.contextmanager
+def faulty(installed: cli.Installed, folder: pathlib.Path, fault: counting.Fault) -> Iterator[str]:
+    """Path of a kubeconfig whose API server fails so."""
+    config = yaml.safe_load(installed.kubeconfig.read_text())
+    reached = config["clusters"][0]["cluster"]
+    authority = base64.b64decode(reached["certificate-authority-data"]).decode()
+    token = config["users"][0]["user"]["token"]
+    with counting.running(reached["server"], authority=authority, token=token, fault=fault) as (url, _):
+        config["clusters"][0]["cluster"] = {"server": url}
+        path = folder / "faulty.kubeconfig"
+        path.write_text(yaml.safe_dump(config))
+        yield str(path)
+
+
+def secrets_fail(answer: int, asked: str) -> int:
+    return answer if asked == "get secrets" else 0
+
+
+@pytest.mark.parametrize("rounds", [4, pytest.param(50, marks=[pytest.mark.long, pytest.mark.timeout(3600)])])
+def test_the_password_outlives_redeploys_whatever_the_api_server_answers(
+    ready: cli.Preview, tmp_path: pathlib.Path, rounds: int
+) -> None:
+    before, pods = stores.kept(ready), stores.uids(ready)
+    chance = random.Random(5)  # noqa: S311 - the same faults every time
+    answers = (403, 500, 504, counting.DROPPED)
+
+    def some_fail(_asked: str) -> int:
+        return chance.choice((0, 0, 0, *answers))
+
+    for number in range(rounds):
+        answer = answers[number % len(answers)]
+        with faulty(ready.installed, tmp_path, functools.partial(secrets_fail, answer)) as kubeconfig:
+            failed = ready.run("deploy-db", "--timeout", "20", K8S_EE_KUBECONFIG=kubeconfig)
+            assert failed.code in {3, 5}, (number, answer, failed.said)
+        with faulty(ready.installed, tmp_path, some_fail) as kubeconfig:
+            ready.run("deploy-db", "--timeout", "20", K8S_EE_KUBECONFIG=kubeconfig)
+        assert ready.run("deploy-db", "--dry-run").code == 0, number
+        assert stores.kept(ready) == before, (number, answer)
+    done = ready.run("deploy-db")
+    assert done.code == 0, done.said
+    assert (stores.kept(ready), stores.uids(ready)) == (before, pods)
+    stores.assert_kept(ready)
+
+
 @pytest.mark.parametrize("times", [2, pytest.param(20, marks=[pytest.mark.long, pytest.mark.timeout(1800)])])
 def test_an_app_that_crashes_and_is_taken_back_never_touches_a_database(
     ready: cli.Preview, image: str, databases: stores.Keys, times: int
@@ -146,3 +146,4 @@ def test_an_app_that_crashes_and_is_taken_back_never_touches_a_database(
         assert "was taken back" in failed.said
         assert (stores.uids(ready), stores.kept(ready)) == before
     stores.assert_kept(ready)
+    ready.configure({**cli.small(), "databases": databases})

@@ -17,20 +17,12 @@ from tests import conftest, processes, world
 from tests.cluster import cli, crowd, stores
 from tests.cluster.stores import databases as databases  # noqa: PLC0414 - the fixture
 from tests.cluster.stores import image as image  # noqa: PLC0414 - the fixture
+from tests.cluster.stores import ready as ready  # noqa: PLC0414 - the fixture
 
 pytestmark = pytest.mark.cluster
 
 BOARDS = ("postgresql", "mariadb", "redis")
 """Of examples/pinboard."""
-
-
-@pytest.fixture(scope="module")
-def ready(
-    runner: cli.Installed, databases: stores.Keys, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[cli.Preview]:
-    """With one row in each. Every test leaves it ready, and each row where it was."""
-    with cli.preview(runner, tmp_path_factory.mktemp("ready")) as made:
-        yield stores.filled(made, databases)
 
 
 def refusal(ready: cli.Preview, databases: stores.Keys, *options: str, image: str, **changes: str) -> str:
