@@ -25,7 +25,7 @@ _SHARED = {
     "toolkit image": ("responder", "janitor_cronjob", "keeper_cronjob"),
     _BARE: (
         *("capacity", "capacity_nodes", "capacity_queue", "destroy_many"),
-        *("janitor", "janitor_rights", "leases", "slots", "stuck"),
+        *("janitor", "janitor_rights", "leases", "sandbox_profiles", "slots", "stuck"),
     ),
 }
 _TOGETHER = {f"tests/cluster/test_{name}.py": what for what, names in _SHARED.items() for name in names}

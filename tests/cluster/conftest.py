@@ -43,6 +43,7 @@ def deployer(runner: cli.Installed) -> cluster.Cluster:
 
 @pytest.fixture(scope="session")
 def installed(runner: cli.Installed, tmp_path_factory: pytest.TempPathFactory) -> cli.Installed:
+    """With the guestbook's image: building it takes longer than most tests."""
     return cli.with_image(runner, tmp_path_factory.mktemp("image"))
 
 
@@ -53,9 +54,17 @@ def toolkit_image(runner: cli.Installed, tmp_path_factory: pytest.TempPathFactor
 
 
 @pytest.fixture
-def preview(installed: cli.Installed, tmp_path: pathlib.Path) -> Iterator[cli.Preview]:
-    """One pull request with no environment yet, and no k8s-ee.yaml."""
+def preview(runner: cli.Installed, tmp_path: pathlib.Path) -> Iterator[cli.Preview]:
+    """One pull request with no environment yet, no k8s-ee.yaml and no image."""
+    with cli.preview(runner, tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def guestbook(installed: cli.Installed, tmp_path: pathlib.Path) -> Iterator[cli.Preview]:
+    """One of the example, with no environment yet."""
     with cli.preview(installed, tmp_path) as made:
+        made.configure(cli.example(installed.sandbox))
         yield made
 
 

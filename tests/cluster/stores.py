@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import tarfile
+from collections.abc import Iterator
 
 import pytest
 
@@ -42,27 +43,26 @@ Keys = dict[str, dict[str, object]]
 
 
 @pytest.fixture
-def image(installed: cli.Installed) -> str:
-    return installed.sandbox.images["base"]
+def image(runner: cli.Installed) -> str:
+    return runner.sandbox.images["base"]
 
 
 @pytest.fixture(scope="module")
 def databases() -> Keys:
-    return {engine: {"storage": "256Mi", "startupSeconds": 600} for engine in ENGINES}
+    found: Keys = {engine: {"storage": "256Mi", "startupSeconds": 600} for engine in ENGINES}
+    found["redis"]["version"] = "8"  # of the others, only the sandbox's images know it
+    return found
 
 
-@pytest.fixture
-def ready(preview: cli.Preview, databases: Keys) -> cli.Preview:
-    """With one row in each."""
-    return filled(preview, databases)
-
-
-def filled(preview: cli.Preview, databases: Keys) -> cli.Preview:
-    preview.configure({**cli.small(), "databases": databases})
-    preview.up(image=preview.installed.sandbox.images["base"])
-    for engine in ENGINES:
-        write(preview, engine)
-    return preview
+@pytest.fixture(scope="module")
+def ready(runner: cli.Installed, databases: Keys, tmp_path_factory: pytest.TempPathFactory) -> Iterator[cli.Preview]:
+    """With one row in each. Every test leaves it ready, and each row where it was."""
+    with cli.preview(runner, tmp_path_factory.mktemp("ready")) as made:
+        made.configure({**cli.small(), "databases": databases})
+        made.up(image=runner.sandbox.images["base"])
+        for engine in ENGINES:
+            write(made, engine)
+        yield made
 
 
 def _inside(preview: cli.Preview, engine: str, command: str, *, stdin: str = "") -> str:

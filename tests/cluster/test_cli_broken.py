@@ -1,8 +1,8 @@
 """An app that can't run: its author is told why, the commit before serves on, the next good one is live."""
 
+import contextlib
 import dataclasses
 import json
-import pathlib
 from collections.abc import Callable, Iterator, Mapping
 from concurrent import futures
 from typing import Any
@@ -37,7 +37,7 @@ class Case:
 
 
 def _absent(sandbox: sandboxes.Sandbox) -> str:
-    return f"{sandbox.registry}/acme/guestbook@sha256:{'a' * 64}"
+    return f"{sandbox.images['base'].partition('@')[0]}@sha256:{'a' * 64}"
 
 
 def _tight(preview: cli.Preview) -> None:
@@ -118,42 +118,57 @@ class Story:
     claims_the_same: bool
 
 
-def _live(preview: cli.Preview) -> str:
-    status, body = preview.ask("/")
-    return str(json.loads(body)["commit"]) if status == 200 else f"{status}: {body}"
+@dataclasses.dataclass
+class Lane:
+    """One environment for case after case: the commit that mends one of them serves before the next is broken."""
 
+    preview: cli.Preview
+    good: str = ""
 
-def _story(installed: cli.Installed, directory: pathlib.Path, case: Case) -> Story:
-    directory.mkdir()
-    base = installed.sandbox.images["base"]
-    with cli.preview(installed, directory, project="broken") as preview:
-        before, mended = cli.commit(), cli.commit()
-        preview.configure(cli.small())
-        preview.up(sha=before, image=base)
-        uid = preview.kubectl("get", "namespace", preview.namespace, "-o", "jsonpath={.metadata.uid}")
+    def story(self, case: Case) -> Story:
+        preview, before = self.preview, self.good or self._deploy()
+        self.good = ""  # until it is mended, nobody knows
+        uid = self._uid()
         preview.configure(case.config)
         case.edit(preview)
-        broken = preview.run("up", "--output", "json", image=case.image(installed.sandbox), timeout=200)
-        serving = _live(preview)
-        case.undo(preview)
-        preview.configure(cli.small())
-        preview.up(sha=mended, image=base)
-        same = uid == preview.kubectl("get", "namespace", preview.namespace, "-o", "jsonpath={.metadata.uid}")
-        return Story(before, serving, broken, mended, _live(preview), same)
+        try:
+            image = case.image(preview.installed.sandbox)
+            broken = preview.run("up", "--output", "json", image=image, timeout=200)
+            serving = self._live()
+        finally:
+            case.undo(preview)
+        mended = self._deploy()
+        self.good = mended
+        return Story(before, serving, broken, mended, self._live(), uid == self._uid())
+
+    def _deploy(self) -> str:
+        """Its commit."""
+        sha = cli.commit()
+        self.preview.configure(cli.small())
+        self.preview.up(sha=sha, image=self.preview.installed.sandbox.images["base"])
+        return sha
+
+    def _live(self) -> str:
+        status, body = self.preview.ask("/")
+        return str(json.loads(body)["commit"]) if status == 200 else f"{status}: {body}"
+
+    def _uid(self) -> str:
+        return self.preview.kubectl("get", "namespace", self.preview.namespace, "-o", "jsonpath={.metadata.uid}")
 
 
 @pytest.fixture(scope="module")
 def stories(
-    installed: cli.Installed, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    runner: cli.Installed, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Mapping[str, futures.Future[Story]]]:
     """Mostly they wait for the cluster, so some are under way at once, in environments of their own."""
-    folder = tmp_path_factory.mktemp("broken")
     chosen = [item.callspec.params.get("name") for item in request.session.items if hasattr(item, "callspec")]
-    with futures.ThreadPoolExecutor(_AT_ONCE) as pool:
-        started = {
-            name: pool.submit(_story, installed, folder / str(number), CASES[name])
-            for number, name in enumerate(name for name in CASES if name in chosen)
-        }
+    names, started = [name for name in CASES if name in chosen], dict[str, futures.Future[Story]]()
+    with contextlib.ExitStack() as stack:
+        for first in range(_AT_ONCE):
+            folder = tmp_path_factory.mktemp("broken")
+            lane = Lane(stack.enter_context(cli.preview(runner, folder, project="broken")))
+            worker = stack.enter_context(futures.ThreadPoolExecutor(1))
+            started |= {name: worker.submit(lane.story, CASES[name]) for name in names[first::_AT_ONCE]}
         yield started
         for one in started.values():
             one.cancel()

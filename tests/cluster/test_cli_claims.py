@@ -15,23 +15,45 @@ from tests.wire import github
 pytestmark = pytest.mark.cluster
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def server() -> Iterator[github.Server]:
     with cli.hub() as made:
         yield made
 
 
-@pytest.fixture
-def image(installed: cli.Installed) -> str:
-    return installed.sandbox.images["base"]
+@pytest.fixture(scope="module")
+def image(runner: cli.Installed) -> str:
+    return runner.sandbox.images["base"]
+
+
+@pytest.fixture(scope="module")
+def deployed(
+    runner: cli.Installed, server: github.Server, image: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[cli.Preview, str]]:
+    """A small app, and its commit that was deployed."""
+    with cli.preview(runner, tmp_path_factory.mktemp("deployed")) as made:
+        made.configure(cli.small())
+        sha = cli.commit()
+        made.up(sha=sha, image=image, **made.pushed(server, sha))
+        yield made, sha
+
+
+def test_a_run_older_than_the_one_that_deployed_leaves_the_comment_alone(
+    deployed: tuple[cli.Preview, str], server: github.Server, image: str
+) -> None:
+    preview, sha = deployed
+    said = preview.comment(server)
+    run = {**preview.pushed(server, sha), "GITHUB_RUN_ID": "5"}
+    older = preview.start("up", sha=sha, image=image, **run).end()
+    assert older.code == 0, older.said
+    assert preview.comment(server) == said
 
 
 def test_a_link_that_does_not_answer_is_not_said_to_serve_the_commit_before(
-    preview: cli.Preview, server: github.Server, image: str, tmp_path: pathlib.Path
+    deployed: tuple[cli.Preview, str], server: github.Server, image: str, tmp_path: pathlib.Path
 ) -> None:
-    preview.configure(cli.small())
-    before, after = cli.commit(), cli.commit()
-    preview.up(sha=before, image=image, **preview.pushed(server, before))
+    preview, before = deployed
+    after = cli.commit()
     settings = platform.settings(preview.installed.sandbox)
     nobodys = {**settings, "ingress": {**settings["ingress"], "className": "nobody"}}
     (tmp_path / "platform.yaml").write_text(yaml.safe_dump(nobodys))
@@ -44,19 +66,6 @@ def test_a_link_that_does_not_answer_is_not_said_to_serve_the_commit_before(
     assert "answered 404" in done.outcome["failure"]["message"]
     comment = preview.comment(server)
     assert (after[:7] in comment, "still serves" in comment, before[:7] in comment) == (True, False, False)
-
-
-def test_a_run_older_than_the_one_that_deployed_leaves_the_comment_alone(
-    preview: cli.Preview, server: github.Server, image: str
-) -> None:
-    preview.configure(cli.small())
-    sha = cli.commit()
-    preview.up(sha=sha, image=image, **preview.pushed(server, sha))
-    said = preview.comment(server)
-    run = {**preview.pushed(server, sha), "GITHUB_RUN_ID": "5"}
-    older = preview.start("up", sha=sha, image=image, **run).end()
-    assert older.code == 0, older.said
-    assert preview.comment(server) == said
 
 
 def test_what_a_cleanup_left_behind_is_in_the_comment_and_in_the_outputs(

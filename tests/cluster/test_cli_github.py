@@ -23,8 +23,8 @@ def server() -> Iterator[github.Server]:
 
 
 @pytest.fixture
-def image(installed: cli.Installed) -> str:
-    return installed.sandbox.images["base"]
+def image(runner: cli.Installed) -> str:
+    return runner.sandbox.images["base"]
 
 
 DOWN = {

@@ -38,35 +38,34 @@ def _cut(preview: cli.Preview, *, after: float, number: int, **environ: str) -> 
 
 @pytest.mark.parametrize("times", [4, pytest.param(20, marks=[pytest.mark.long, pytest.mark.timeout(2400)])])
 def test_a_deploy_killed_at_any_moment_is_finished_by_the_next(
-    preview: cli.Preview, server: github.Server, times: int
+    guestbook: cli.Preview, server: github.Server, times: int
 ) -> None:
-    preview.configure(cli.example(preview.installed.sandbox))
     sha = cli.commit()
     # Killed early, in an environment that is only coming to be.
-    _cut(preview, after=1.5, number=signal.SIGKILL, sha=sha, **preview.pushed(server, sha))
-    took = preview.up(sha=sha, **preview.pushed(server, sha)).seconds
-    message, expected = preview.write_row(), _objects(preview)
+    _cut(guestbook, after=1.5, number=signal.SIGKILL, sha=sha, **guestbook.pushed(server, sha))
+    took = guestbook.up(sha=sha, **guestbook.pushed(server, sha)).seconds
+    message, expected = guestbook.write_row(), _objects(guestbook)
     chance = random.Random(20_261_123)  # noqa: S311 - the same moments every time
     for kill in range(times):
         number = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)[kill % 3]
         moment = chance.uniform(0, took * 0.8)
         sha = cli.commit()
         bootstrap = {"postgresql": {"storage": "512Mi", "bootstrap": f"SELECT {kill // 2}"}}  # a change restarts it
-        preview.configure({**cli.example(preview.installed.sandbox), "databases": bootstrap})
-        done = _cut(preview, after=moment, number=number, sha=sha, **preview.pushed(server, sha))
+        guestbook.configure({**cli.example(guestbook.installed.sandbox), "databases": bootstrap})
+        done = _cut(guestbook, after=moment, number=number, sha=sha, **guestbook.pushed(server, sha))
         context = f"kill {kill}: {signal.Signals(number).name} after {moment:.1f} s: {done.said}"
         if number != signal.SIGKILL and done.code != 0:
             assert done.code == 128 + number, context
             assert "interrupted" in done.said, context
             assert "Traceback" not in done.said, context
-            assert "interrupted" in preview.comment(server), context
+            assert "interrupted" in guestbook.comment(server), context
         assert done.seconds < _ENOUGH, context
         print(context.splitlines()[0], f"ended with {done.code} in {done.seconds:.1f} s")
-        took = preview.up(sha=sha, **preview.pushed(server, sha)).seconds
-        assert preview.rows() == [message], context
-        assert preview.serving() == sha, context
-        assert _objects(preview) == expected, context
-        assert sha[:7] in preview.comment(server), preview.comment(server)
+        took = guestbook.up(sha=sha, **guestbook.pushed(server, sha)).seconds
+        assert guestbook.rows() == [message], context
+        assert guestbook.serving() == sha, context
+        assert _objects(guestbook) == expected, context
+        assert sha[:7] in guestbook.comment(server), guestbook.comment(server)
 
 
 def test_one_that_is_interrupted_twice_still_says_so(preview: cli.Preview, server: github.Server) -> None:

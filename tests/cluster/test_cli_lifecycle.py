@@ -20,6 +20,22 @@ def server() -> Iterator[github.Server]:
         yield made
 
 
+@pytest.fixture(scope="module")
+def guestbook(installed: cli.Installed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[cli.Preview]:
+    """One for all tests. Each deploys to it first, which wakes it."""
+    with cli.preview(installed, tmp_path_factory.mktemp("guestbook")) as made:
+        made.configure(cli.example(installed.sandbox))
+        yield made
+
+
+@pytest.fixture(scope="module")
+def preview(runner: cli.Installed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[cli.Preview]:
+    """The same without a database."""
+    with cli.preview(runner, tmp_path_factory.mktemp("small")) as made:
+        made.configure(cli.small())
+        yield made
+
+
 def annotations(preview: cli.Preview) -> dict[str, str]:
     found: dict[str, str] = json.loads(
         preview.kubectl("get", "namespace", preview.namespace, "-o", "jsonpath={.metadata.annotations}")
@@ -31,64 +47,63 @@ def running(preview: cli.Preview) -> str:
     return preview.kubectl("get", "pods", "--field-selector=status.phase!=Succeeded", "-o", "name")
 
 
-def test_asleep_nothing_runs_and_awake_every_row_is_there(preview: cli.Preview, server: github.Server) -> None:
-    preview.configure(cli.example(preview.installed.sandbox))
+def test_asleep_nothing_runs_and_awake_every_row_is_there(guestbook: cli.Preview, server: github.Server) -> None:
     sha = cli.commit()
-    event = preview.pushed(server, sha)
-    preview.up(sha=sha, **event)
-    message = preview.write_row()
-    volume = preview.kubectl("get", "pvc", "-o", "jsonpath={.items[*].metadata.uid}")
+    event = guestbook.pushed(server, sha)
+    guestbook.up(sha=sha, **event)
+    message = guestbook.write_row()
+    volume = guestbook.kubectl("get", "pvc", "-o", "jsonpath={.items[*].metadata.uid}")
 
-    asleep = preview.start("sleep", "--output", "json", sha=sha, **event).end()
-    assert (asleep.code, asleep.outcome["state"], running(preview)) == (0, "sleeping", ""), asleep.said
-    assert json.loads(annotations(preview)[environment.REPLICAS]) == {"Deployment/app": 1, "StatefulSet/postgresql": 1}
-    assert "is asleep" in preview.comment(server)
-    assert preview.run("status", "--output", "json").outcome["data"]["environments"][0]["state"] == "asleep"
-    assert preview.run("sleep", sha=sha).code == 0, "again"
+    asleep = guestbook.start("sleep", "--output", "json", sha=sha, **event).end()
+    assert (asleep.code, asleep.outcome["state"], running(guestbook)) == (0, "sleeping", ""), asleep.said
+    assert json.loads(annotations(guestbook)[environment.REPLICAS]) == {
+        "Deployment/app": 1,
+        "StatefulSet/postgresql": 1,
+    }
+    assert "is asleep" in guestbook.comment(server)
+    assert guestbook.run("status", "--output", "json").outcome["data"]["environments"][0]["state"] == "asleep"
+    assert guestbook.run("sleep", sha=sha).code == 0, "again"
 
-    awake = preview.start("wake", "--output", "json", sha=sha, **event).end()
+    awake = guestbook.start("wake", "--output", "json", sha=sha, **event).end()
     assert (awake.code, awake.outcome["data"]["environments"][0]["commit"]) == (0, sha), awake.said
-    assert message in preview.rows()
-    assert preview.kubectl("get", "pvc", "-o", "jsonpath={.items[*].metadata.uid}") == volume
-    assert not {environment.ASLEEP_SINCE, environment.REPLICAS} & set(annotations(preview))
-    assert ("is ready" in preview.comment(server), sha[:7] in preview.comment(server)) == (True, True)
-    assert "was awake" in preview.run("wake", sha=sha).said
+    assert message in guestbook.rows()
+    assert guestbook.kubectl("get", "pvc", "-o", "jsonpath={.items[*].metadata.uid}") == volume
+    assert not {environment.ASLEEP_SINCE, environment.REPLICAS} & set(annotations(guestbook))
+    assert ("is ready" in guestbook.comment(server), sha[:7] in guestbook.comment(server)) == (True, True)
+    assert "was awake" in guestbook.run("wake", sha=sha).said
 
 
-def test_a_deploy_wakes_whatever_it_is_called(preview: cli.Preview) -> None:
-    preview.configure(cli.example(preview.installed.sandbox))
-    preview.up()
-    message = preview.write_row()
+def test_a_deploy_wakes_whatever_it_is_called(guestbook: cli.Preview) -> None:
+    guestbook.up()
+    message = guestbook.write_row()
     for steps in (("up",), ("deploy-app",), ("create-namespace", "deploy-db", "deploy-app")):
-        assert preview.run("sleep").code == 0
+        assert guestbook.run("sleep").code == 0
         sha = cli.commit()
         for step in steps:
-            done = preview.run(step, sha=sha)
+            done = guestbook.run(step, sha=sha)
             assert done.code == 0, done.said
-        assert preview.serving() == sha
-        assert message in preview.rows()
-        known = annotations(preview)
+        assert guestbook.serving() == sha
+        assert message in guestbook.rows()
+        known = annotations(guestbook)
         assert not {environment.ASLEEP_SINCE, environment.REPLICAS} & set(known)
         assert known[environment.ACTIVE_AT] == known[environment.DEPLOYED_AT]
 
 
-def test_a_wake_that_is_killed_is_finished_by_the_next_or_undone_by_a_sleep(preview: cli.Preview) -> None:
-    preview.configure(cli.example(preview.installed.sandbox))
-    preview.up()
-    message = preview.write_row()
-    assert preview.run("sleep").code == 0
-    cut = preview.start("wake")
+def test_a_wake_that_is_killed_is_finished_by_the_next_or_undone_by_a_sleep(guestbook: cli.Preview) -> None:
+    guestbook.up()
+    message = guestbook.write_row()
+    assert guestbook.run("sleep").code == 0
+    cut = guestbook.start("wake")
     cut.until("postgresql: 0/1")
     cut.send(signal.SIGKILL)
     cut.end()
-    assert environment.REPLICAS in annotations(preview)
-    assert (preview.run("sleep").code, running(preview)) == (0, "")
-    done = preview.run("wake")
-    assert (done.code, message in preview.rows()) == (0, True), done.said
+    assert environment.REPLICAS in annotations(guestbook)
+    assert (guestbook.run("sleep").code, running(guestbook)) == (0, "")
+    done = guestbook.run("wake")
+    assert (done.code, message in guestbook.rows()) == (0, True), done.said
 
 
 def test_what_does_not_start_any_more_is_named(preview: cli.Preview) -> None:
-    preview.configure(cli.small())
     image = preview.installed.sandbox.images["base"]
     preview.up(image=image)
     assert preview.run("sleep").code == 0
@@ -102,7 +117,6 @@ def test_what_does_not_start_any_more_is_named(preview: cli.Preview) -> None:
 
 
 def test_a_dry_run_says_it_and_does_nothing(preview: cli.Preview) -> None:
-    preview.configure(cli.small())
     preview.up(image=preview.installed.sandbox.images["base"])
     before = annotations(preview)
     for asked in (("sleep",), ("extend", "24h"), ("preserve",), ("unpreserve",), ("wake",)):
@@ -113,7 +127,6 @@ def test_a_dry_run_says_it_and_does_nothing(preview: cli.Preview) -> None:
 
 
 def test_how_long_it_stays_is_in_the_comment_and_in_the_outputs(preview: cli.Preview, server: github.Server) -> None:
-    preview.configure(cli.small())
     sha, image = cli.commit(), preview.installed.sandbox.images["base"]
     event = preview.pushed(server, sha)
     preview.up(sha=sha, image=image, **event)

@@ -74,27 +74,26 @@ def _uid(preview: cli.Preview) -> str:
 
 @pytest.mark.parametrize("rounds", [5, pytest.param(50, marks=[pytest.mark.long, pytest.mark.timeout(3000)])])
 def test_the_data_outlives_renamed_and_removed_objects_and_hand_edits(
-    preview: cli.Preview, tmp_path: pathlib.Path, rounds: int
+    guestbook: cli.Preview, tmp_path: pathlib.Path, rounds: int
 ) -> None:
-    preview.configure(cli.example(preview.installed.sandbox))
     newer = [{}, *(releases.make(tmp_path, edit) for edit in releases.EDITS)]
-    preview.up()
-    message, first, uid, secret = preview.write_row(), objects(preview), _uid(preview), _secret(preview)
+    guestbook.up()
+    message, first, uid, secret = guestbook.write_row(), objects(guestbook), _uid(guestbook), _secret(guestbook)
     log, hand, seen = tmp_path / "claims", list(HAND_EDITS), []
-    with watched(preview.installed.sandbox.kubeconfig, preview.namespace, log):
+    with watched(guestbook.installed.sandbox.kubeconfig, guestbook.namespace, log):
         for number in range(1, rounds + 1):
             edits = [hand[(2 * number) % len(hand)], hand[(2 * number + 1) % len(hand)]]
             for edit in edits:
-                HAND_EDITS[edit](preview)
+                HAND_EDITS[edit](guestbook)
             sha = cli.commit()
-            done = preview.start("up", sha=sha, **newer[number % len(newer)]).end()
+            done = guestbook.start("up", sha=sha, **newer[number % len(newer)]).end()
             assert done.code == 0, (number, edits, done.said)
-            assert preview.serving() == sha, (number, edits)
-            assert preview.rows() == [message], (number, edits)
-            assert (_uid(preview), _secret(preview)) == (uid, secret), (number, edits)
-            seen.append(objects(preview))
-        preview.up()
-    assert objects(preview) == first
+            assert guestbook.serving() == sha, (number, edits)
+            assert guestbook.rows() == [message], (number, edits)
+            assert (_uid(guestbook), _secret(guestbook)) == (uid, secret), (number, edits)
+            seen.append(objects(guestbook))
+        guestbook.up()
+    assert objects(guestbook) == first
     assert len({tuple(names) for names in seen}) == 3, "each release has its own objects, and only those"
     assert {tuple(line.split()) for line in log.read_text().splitlines()} == {(CLAIM, uid, "<none>")}
 

@@ -146,8 +146,8 @@ def kill_while_loading(preview: cli.Preview, command: str, *arguments: str, engi
 
 
 @pytest.fixture
-def image(installed: cli.Installed) -> str:
-    return installed.sandbox.images["base"]
+def image(runner: cli.Installed) -> str:
+    return runner.sandbox.images["base"]
 
 
 def configure(preview: cli.Preview, **more: object) -> None:
@@ -209,10 +209,12 @@ def test_each_begins_with_its_seed_and_one_of_them_begins_anew_without_the_other
     assert noted(seeded, "mongodb") == "loaded"
 
 
-def test_a_seed_that_fails_is_told_at_its_line_and_loaded_once_it_is_mended(preview: cli.Preview, image: str) -> None:
+def test_a_seed_that_fails_is_told_at_its_line_and_loaded_once_it_is_mended(
+    preview: cli.Preview, installed: cli.Installed, image: str
+) -> None:
     """Beside one out of an image: the guestbook's has its migrations in it."""
     seed = preview.directory / "seed.sql"
-    carried = {"image": preview.installed.image, "path": "/srv/guestbook/migrations/001_entries.sql"}
+    carried = {"image": installed.image, "path": "/srv/guestbook/migrations/001_entries.sql"}
     stores = {"mariadb": {"storage": "256Mi", "seed": "seed.sql"}, "postgresql": {"storage": "256Mi", "seed": carried}}
     preview.configure({**cli.small(), "databases": stores})
     line = next(at for at, text in enumerate(preview.config.read_text().splitlines(), 1) if "seed: seed.sql" in text)
