@@ -46,7 +46,9 @@ def descendants() -> dict[int, str]:
         for child in children[waiting.pop()]:
             waiting.append(child)
             with contextlib.suppress(OSError):
-                found[child] = (_PROC / str(child) / "cmdline").read_text().replace("\0", " ").strip()
+                # One that is on its way out has none any more.
+                if command := (_PROC / str(child) / "cmdline").read_text().replace("\0", " ").strip():
+                    found[child] = command
     return found
 
 

@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -50,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="k8s-ee-test-", dir=_scratch()) as scratch:
         pathlib.Path(scratch).chmod(0o711)  # some tests act as another user
         code = _pytest([*selection, *workers, "--durations=10", *for_pytest], sandbox=sandbox, scratch=scratch)
-    ours = {sandbox, f"{sandbox}-policy", *_running_below()}
+    ours = {sandbox, *_named(sandbox), *_running_below()}
     failed = _take_down(ours)
     behind = [f"process {pid}: {command[:150]}" for pid, command in leftovers.descendants().items()]
     behind += leftovers.new(before, leftovers.count(), ours=_not_of_others(ours))
@@ -112,6 +113,11 @@ def _pytest(arguments: Sequence[str], *, sandbox: str, scratch: str) -> int:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _named(sandbox: str) -> set[str]:
+    """Those of pytest's workers, also one that did not get as far as to run."""
+    return {name for name in state.known() if re.fullmatch(rf"{re.escape(sandbox)}[0-9]*(-policy)?", name)}
 
 
 def _running_below() -> set[str]:
