@@ -81,7 +81,7 @@ def findings(pod: Manifest, events: Sequence[Manifest]) -> list[Finding]:
     mine = objects.events_of(pod, events)
     found = [one for status in objects.container_statuses(pod) for one in _container(pod, status, mine)]
     found += [_unschedulable(condition, mine) for condition in objects.conditions(pod, "PodScheduled", "False")]
-    found += [*_evicted(pod), *_trouble(mine)]
+    found += [*_evicted(pod), *([] if objects.has_begun(pod) else _trouble(mine))]
     warnings = tuple(objects.text(event) for event in mine if event.get("type") == "Warning")[-5:]
     return [dataclasses.replace(one, pod=pod["metadata"]["name"], events=warnings) for one in found]
 
@@ -250,5 +250,6 @@ def _evicted(pod: Manifest) -> list[Finding]:
 
 
 def _trouble(events: Sequence[Manifest]) -> list[Finding]:
+    """Of a pod of which nothing has run yet: nobody takes such an event back when the next try succeeds."""
     last = [event for event in events if event.get("reason") in _TROUBLE][-1:]
     return [Finding(cause=f"{e['reason']}: {objects.text(e)}", hint=_PLATFORM_TEAM, patience=90) for e in last]
