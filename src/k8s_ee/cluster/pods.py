@@ -12,7 +12,10 @@ from k8s_ee.cluster.objects import Manifest
 
 NEVER = math.inf
 ROOT_HINT = "add `USER 1000` to the Dockerfile, or set app.runAsUser in k8s-ee.yaml"
-_GRACE_SECONDS = 20.0
+_ROOM_SECONDS, _ROOM_REFUSED_SECONDS = 45.0, 20.0
+"""An autoscaler looks every ten seconds and then decides; one that has said no will hardly say yes."""
+_SCALING_UP = frozenset({"TriggeredScaleUp", "Nominated"})
+"""In the words of cluster-autoscaler, and of Karpenter."""
 _PLATFORM_TEAM = "ask your platform team"
 
 
@@ -235,10 +238,14 @@ def _unschedulable(condition: Manifest, events: Sequence[Manifest]) -> Finding:
         hint = "does the platform's storage class exist, and has it room?"
         return Finding(cause=f"its volume is not there: {message}", hint=hint, patience=60)
     hint = "lower resources.requests in k8s-ee.yaml, remove an old environment, or ask your platform team for room"
-    node_is_coming = any(event.get("reason") == "TriggeredScaleUp" for event in events)
-    return Finding(
-        cause=f"no node has room for it: {message}", hint=hint, patience=NEVER if node_is_coming else _GRACE_SECONDS
-    )
+    return Finding(cause=f"no node has room for it: {message}", hint=hint, patience=_patience_for_room(events))
+
+
+def _patience_for_room(events: Sequence[Manifest]) -> float:
+    said = {event.get("reason") for event in events}
+    if said & _SCALING_UP:
+        return NEVER
+    return _ROOM_REFUSED_SECONDS if "NotTriggerScaleUp" in said else _ROOM_SECONDS
 
 
 def _evicted(pod: Manifest) -> list[Finding]:
