@@ -50,6 +50,20 @@ class View:
     def get(self, kind: str, name: str) -> dict[str, Any] | None:
         return self.objects.get((kind, name))
 
+    def take(self, kind: str, listed: Sequence[Mapping[str, Any]]) -> None:
+        """All there is of a kind. What a later list shows as it was has not changed since the first."""
+        before = {key: self.objects.pop(key) for key in list(self.objects) if key[0] == kind}
+        for item in listed:
+            key = (kind, item["metadata"]["name"])
+            self.objects[key] = dict(item)
+            if kind in self.listed and _version(before.get(key)) != _version(item):
+                self.fresh.add(item["metadata"]["uid"])
+        self.listed.add(kind)
+
+
+def _version(item: Mapping[str, Any] | None) -> str:
+    return str(item["metadata"]["resourceVersion"]) if item else ""
+
 
 @dataclasses.dataclass(frozen=True)
 class _Change:
@@ -98,19 +112,15 @@ class Watch:
         if change.error:
             raise change.error
         if change.type == "LISTED":
-            gone = [key for key in self.view.objects if key[0] == change.kind]
-            for key in gone:
-                del self.view.objects[key]
+            return self.view.take(change.kind, change.objects)
         for item in change.objects:
             key = (change.kind, item["metadata"]["name"])
             if change.type == "DELETED":
                 self.view.objects.pop(key, None)
             else:
                 self.view.objects[key] = dict(item)
-            if change.type != "LISTED" or change.kind in self.view.listed:
-                self.view.fresh.add(item["metadata"]["uid"])
-        if change.type == "LISTED":
-            self.view.listed.add(change.kind)
+            self.view.fresh.add(item["metadata"]["uid"])
+        return None
 
     def start(self) -> None:
         for thread in self._threads:

@@ -70,6 +70,22 @@ def test_a_version_that_is_too_old_leads_to_a_new_list(kube: wire.Kube, api: clu
         until(watch, lambda: names(watch) == set())
 
 
+def test_what_a_later_list_shows_as_it_was_is_not_fresh(kube: wire.Kube, api: cluster.Cluster) -> None:
+    old, changing = kube.put(PODS, pod("old")), kube.put(PODS, pod("changing"))
+    with watching.watching(api, [SUBJECT]) as watch:
+        until(watch, lambda: watch.complete)
+        kube.await_watches(1)
+        with kube.changed:
+            kube.put(PODS, pod("new"))
+            kube.put(PODS, changing)
+            kube.history.clear()
+            kube.forget_history()
+            kube.drop_watches()
+        until(watch, lambda: "new" in names(watch))
+        assert changing["metadata"]["uid"] in watch.view.fresh
+        assert old["metadata"]["uid"] not in watch.view.fresh
+
+
 def test_a_forbidden_watch_is_told_at_once(kube: wire.Kube, api: cluster.Cluster) -> None:
     kube.fail("GET", PODS, 403, times=9, message="cannot list resource")
     began = time.monotonic()
