@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import queue
 import threading
 import time
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import urllib3
 
 from k8s_ee import errors
-from k8s_ee.cluster import refusals
+from k8s_ee.cluster import pool, refusals
 
 if TYPE_CHECKING:
     from k8s_ee.cluster import client
@@ -82,7 +83,7 @@ class Watch:
         self._stopped = threading.Event()
         self._lock = threading.Lock()
         self._open: set[urllib3.BaseHTTPResponse] = set()
-        self._subjects = frozenset(subject.kind for subject in subjects)
+        self._subjects = tuple(subjects)
         self._threads = [
             threading.Thread(target=self._run, args=(subject,), daemon=True, name=f"k8s-ee-watch-{subject.kind}")
             for subject in subjects
@@ -106,7 +107,18 @@ class Watch:
     @property
     def complete(self) -> bool:
         """Whether every collection was listed at least once: only then does absence mean anything."""
-        return self._subjects <= self.view.listed
+        return {subject.kind for subject in self._subjects} <= self.view.listed
+
+    def again(self) -> View:
+        """What is there now, apart from `view`: a connection that something in between has lost says nothing more.
+
+        To be asked before it is said what is not there. Raises what `Cluster.listing` raises.
+        """
+        lists = pool.side_by_side([functools.partial(self._listing, subject) for subject in self._subjects])
+        view = View(dict(self.view.objects), set(self.view.fresh), set(self.view.listed))
+        for subject, found in zip(self._subjects, lists, strict=True):
+            view.take(subject.kind, found.items)
+        return view
 
     def _take(self, change: _Change) -> None:
         if change.error:
@@ -150,8 +162,11 @@ class Watch:
                 self._stopped.wait(_PAUSE * failures)
         return None
 
+    def _listing(self, subject: Subject) -> client.Listing:
+        return self._cluster.listing(subject.kind, subject.namespace, name=subject.name, labels=dict(subject.labels))
+
     def _list(self, subject: Subject) -> str:
-        found = self._cluster.listing(subject.kind, subject.namespace, name=subject.name, labels=dict(subject.labels))
+        found = self._listing(subject)
         self._changes.put(_Change(subject.kind, "LISTED", found.items))
         return found.resource_version
 

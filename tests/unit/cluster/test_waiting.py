@@ -92,6 +92,64 @@ def test_dropped_watches_and_expired_versions_are_survived(kube: wire.Kube, api:
     thread.join()
 
 
+def endpoints(uid: str) -> dict[str, Any]:
+    metadata = {"name": "app-x", "labels": {"kubernetes.io/service-name": "app"}}
+    return {"metadata": metadata, "endpoints": [{"conditions": {"ready": True}, "targetRef": {"uid": uid}}]}
+
+
+def serving(uid: str, sha: str) -> dict[str, Any]:
+    return {"metadata": {"name": f"app-{uid}", "uid": uid, "annotations": {"k8s-ee/head-sha": sha}}}
+
+
+def test_what_got_ready_behind_a_lost_connection_is_not_given_up_at_the_deadline(
+    kube: wire.Kube, api: cluster.Cluster
+) -> None:
+    kube.put(DEPLOYMENTS, deployment(updated=0))
+    lines: list[str] = []
+    thread = later(kube, kube.lose_watches, lambda: kube.put(DEPLOYMENTS, deployment(updated=1)))
+    wait(api, seconds=2, lines=lines)
+    thread.join()
+    assert lines[-1] == "app: 1/1 ready"
+
+
+def test_what_is_in_the_way_by_a_lost_connection_only_ends_no_wait(kube: wire.Kube, api: cluster.Cluster) -> None:
+    thread = later(kube, kube.lose_watches, lambda: kube.put(DEPLOYMENTS, deployment(updated=1)))
+    began = time.monotonic()
+    wait(api, seconds=60)
+    thread.join()
+    assert time.monotonic() - began < 30
+
+
+def test_what_is_not_ready_is_looked_at_once_more_before_it_is_given_up(kube: wire.Kube, api: cluster.Cluster) -> None:
+    kube.put(DEPLOYMENTS, deployment(updated=0))
+    with pytest.raises(errors.NotReady, match="not ready after"):
+        wait(api, seconds=2)
+    lists = [seen.path.rsplit("/", 1)[1] for seen in kube.of("GET") if "watch" not in seen.query]
+    assert sorted(lists) == sorted(["deployments", "events", "pods", "replicasets"] * 2)
+
+
+def test_a_commit_that_serves_behind_a_lost_connection_is_seen_at_the_deadline(
+    kube: wire.Kube, api: cluster.Cluster
+) -> None:
+    slices = f"/apis/discovery.k8s.io/v1/namespaces/{NAMESPACE}/endpointslices"
+    kube.put(PODS, serving("old", "a" * 40))
+    kube.put(slices, endpoints("old"))
+
+    def roll_out() -> None:
+        kube.await_watches(2)
+        kube.lose_watches()
+        kube.put(PODS, serving("new", "b" * 40))
+        kube.put(slices, endpoints("new"))
+
+    thread = threading.Thread(target=roll_out)
+    thread.start()
+    served = cluster.waiting.served(api, NAMESPACE, "app", "b" * 40, deadline=time.monotonic() + 2)
+    thread.join()
+    assert served == {"b" * 40}
+    with pytest.raises(errors.NotReady, match="does not serve commit ccccccc: bbbbbbb does"):
+        cluster.waiting.served(api, NAMESPACE, "app", "c" * 40, deadline=time.monotonic() + 0.5)
+
+
 def test_what_a_container_wrote_is_quoted_redacted(kube: wire.Kube, api: cluster.Cluster) -> None:
     kube.logs[("app-1", "main", True)] = "first\n\x1b[1mtoken=s3cret\x1b[0m\n"
     for collection, item in ((DEPLOYMENTS, deployment(updated=0)), (REPLICA_SETS, replica_set()), (PODS, crashing())):
