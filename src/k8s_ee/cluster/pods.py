@@ -24,7 +24,8 @@ class Finding:
     """`patience`: seconds it may last before it counts as final (0 = at once, NEVER = only the deadline ends it).
 
     `pod` and `container` say whose logs tell more; `restarted`: the log of the previous container is the one to read.
-    `refused_port` is the port on which nothing answers a probe.
+    `refused_port` is the port on which nothing answers a probe. `placeless`: a node is being added for the pod, and the
+    time for its start has not begun.
     """
 
     cause: str
@@ -34,6 +35,7 @@ class Finding:
     container: str = ""
     restarted: bool = False
     refused_port: int = 0
+    placeless: bool = False
     events: tuple[str, ...] = ()
 
 
@@ -238,14 +240,11 @@ def _unschedulable(condition: Manifest, events: Sequence[Manifest]) -> Finding:
         hint = "does the platform's storage class exist, and has it room?"
         return Finding(cause=f"its volume is not there: {message}", hint=hint, patience=60)
     hint = "lower resources.requests in k8s-ee.yaml, remove an old environment, or ask your platform team for room"
-    return Finding(cause=f"no node has room for it: {message}", hint=hint, patience=_patience_for_room(events))
-
-
-def _patience_for_room(events: Sequence[Manifest]) -> float:
+    base = Finding(cause=f"no node has room for it: {message}", hint=hint)
     said = {event.get("reason") for event in events}
     if said & _SCALING_UP:
-        return NEVER
-    return _ROOM_REFUSED_SECONDS if "NotTriggerScaleUp" in said else _ROOM_SECONDS
+        return dataclasses.replace(base, placeless=True)
+    return dataclasses.replace(base, patience=_ROOM_REFUSED_SECONDS if "NotTriggerScaleUp" in said else _ROOM_SECONDS)
 
 
 def _evicted(pod: Manifest) -> list[Finding]:

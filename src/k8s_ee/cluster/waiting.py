@@ -41,10 +41,12 @@ def ready(
     deadline: float,
     progress: Progress,
     redact: Redact,
+    within: float = math.inf,
 ) -> None:
     """Returns when every (kind, name) of Deployment, StatefulSet or Job is ready, or complete, in its newest form.
 
-    `deadline` is on `time.monotonic()`. Raises NotReady with cause, hint and evidence as soon as one of them can't
+    `deadline` is on `time.monotonic()`; `within` seconds, if that is earlier, which begin once there is a node for each
+    pod. Raises NotReady with cause, hint and evidence as soon as one of them can't
     become ready, or at the deadline; and what watching may raise.
     """
     if cluster.dry_run or not workloads:
@@ -53,7 +55,8 @@ def ready(
     kinds |= {"ReplicaSet"} if "Deployment" in kinds else set()
     subjects = [watching.Subject(kind, namespace) for kind in sorted(kinds)]
     with watching.watching(cluster, subjects) as watch:
-        _Wait(cluster, namespace, watch, deadline=deadline, progress=progress, redact=redact).run(workloads)
+        wait = _Wait(cluster, namespace, watch, deadline=deadline, within=within, progress=progress, redact=redact)
+        wait.run(workloads)
 
 
 class _Wait:
@@ -64,28 +67,30 @@ class _Wait:
         watch: watching.Watch,
         *,
         deadline: float,
+        within: float,
         progress: Progress,
         redact: Redact,
     ) -> None:
         self._cluster, self._namespace, self._watch = cluster, namespace, watch
-        self._deadline, self._progress, self._redact = deadline, progress, redact
+        self._deadline, self._within, self._progress, self._redact = deadline, within, progress, redact
         self._since: dict[tuple[str, str, str], float] = {}
         self._said: dict[str, str] = {}
         self._read: set[tuple[str, str]] = set()
         self._nudged: set[str] = set()
         self._began = time.monotonic()
+        self._until = min(deadline, self._began + within)
 
     def run(self, workloads: Sequence[tuple[str, str]]) -> None:
         pending = dict.fromkeys(workloads)
         while pending:
             now = time.monotonic()
-            self._watch.next(min(self._deadline - now, _TICK))
-            if not self._watch.complete and time.monotonic() < self._deadline:
+            self._watch.next(min(self._until - now, _TICK))
+            if not self._watch.complete and time.monotonic() < self._until:
                 continue
             for kind, name in list(pending):
                 if self._look(kind, name).done:
                     del pending[(kind, name)]
-            if pending and time.monotonic() >= self._deadline:
+            if pending and time.monotonic() >= self._until:
                 return self._give_up(list(pending))
         return None
 
@@ -97,6 +102,8 @@ class _Wait:
             verdict = judge(self._watch.again(), kind, name)
             final = self._final(name, verdict.findings)
         self._say(name, verdict.state)
+        if any(finding.placeless for finding in verdict.findings):
+            self._until = min(self._deadline, time.monotonic() + self._within)
         if not verdict.done:
             self._nudge(kind, name)
             if final:

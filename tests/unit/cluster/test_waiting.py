@@ -43,11 +43,17 @@ def replica_set() -> dict[str, Any]:
     return {"metadata": {"name": "app-x", "uid": "rs", "annotations": annotations, "ownerReferences": [{"uid": "d"}]}}
 
 
-def wait(api: cluster.Cluster, *, seconds: float = 10, lines: list[str] | None = None) -> None:
+def wait(api: cluster.Cluster, *, seconds: float = 10, lines: list[str] | None = None, **more: float) -> None:
     progress = (lines if lines is not None else []).append
     deadline = time.monotonic() + seconds
     cluster.waiting.ready(
-        api, NAMESPACE, WANTED, deadline=deadline, progress=progress, redact=lambda text: text.replace("s3cret", "***")
+        api,
+        NAMESPACE,
+        WANTED,
+        deadline=deadline,
+        progress=progress,
+        redact=lambda text: text.replace("s3cret", "***"),
+        **more,
     )
 
 
@@ -148,6 +154,41 @@ def test_a_commit_that_serves_behind_a_lost_connection_is_seen_at_the_deadline(
     assert served == {"b" * 40}
     with pytest.raises(errors.NotReady, match="does not serve commit ccccccc: bbbbbbb does"):
         cluster.waiting.served(api, NAMESPACE, "app", "c" * 40, deadline=time.monotonic() + 0.5)
+
+
+def without_node(kube: wire.Kube) -> None:
+    """And one is being added."""
+    unscheduled = {"type": "PodScheduled", "status": "False", "message": "0/1 nodes are available: 1 Insufficient cpu."}
+    metadata = {"name": "app-1", "uid": "p", "ownerReferences": [{"uid": "rs"}]}
+    told = {"metadata": {"name": "app-1.1"}, "involvedObject": {"uid": "p"}, "reason": "TriggeredScaleUp"}
+    kube.put(DEPLOYMENTS, deployment(updated=0))
+    kube.put(REPLICA_SETS, replica_set())
+    kube.put(PODS, {"metadata": metadata, "status": {"conditions": [unscheduled]}})
+    kube.put(f"/api/v1/namespaces/{NAMESPACE}/events", told)
+
+
+def test_the_time_for_a_start_begins_once_there_is_a_node_for_it(kube: wire.Kube, api: cluster.Cluster) -> None:
+    without_node(kube)
+    ready = threading.Timer(3, kube.put, [DEPLOYMENTS, deployment(updated=1)])
+    ready.start()
+    wait(api, seconds=60, within=1)
+    ready.join()
+
+
+def test_a_node_that_does_not_come_is_waited_for_until_the_deadline(kube: wire.Kube, api: cluster.Cluster) -> None:
+    without_node(kube)
+    began = time.monotonic()
+    with pytest.raises(errors.NotReady, match="no node has room for it"):
+        wait(api, seconds=3, within=1)
+    assert time.monotonic() - began > 2.5
+
+
+def test_what_has_a_node_is_ready_within_its_own_time(kube: wire.Kube, api: cluster.Cluster) -> None:
+    kube.put(DEPLOYMENTS, deployment(updated=0))
+    began = time.monotonic()
+    with pytest.raises(errors.NotReady):
+        wait(api, seconds=60, within=1)
+    assert time.monotonic() - began < 30
 
 
 def test_what_a_container_wrote_is_quoted_redacted(kube: wire.Kube, api: cluster.Cluster) -> None:
