@@ -117,7 +117,7 @@ def failures(sandbox: sandboxes.Sandbox) -> dict[str, Failure]:
     ("deaf", "nothing listens on its port 8000", "app.port", 50),
     ("health-path", "answers its health path with 404", "app.healthPath", 50),
     ("no-such-secret", 'secret "app-env" not found', "envFrom", 40),
-    ("no-room", "no node has room for it", "resources.requests", 40),
+    ("no-room", "no node has room for it", "resources.requests", 70),
     ("root", "runs as root|Pod Security", "USER 1000", 20),
     ("privileged", "Pod Security refuses the pod.*privileged", "USER 1000", 20),
     ("no-such-priority", "no-such-class", "platform team", 20),

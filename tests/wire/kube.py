@@ -65,6 +65,7 @@ class Kube:
         self.oldest = 0
         self.watches = 0
         self.watch_epoch = 0
+        self.lost_watches = 0
         self.page = 500
         self.tokens: set[str] = set()
         self.dropped_label = ""
@@ -122,6 +123,11 @@ class Kube:
         with self.changed:
             self.watch_epoch += 1
             self.changed.notify_all()
+
+    def lose_watches(self) -> None:
+        """Those that are open stay so and say nothing more, as when something in between forgets a connection."""
+        with self.changed:
+            self.lost_watches = self.watches
 
     def await_watches(self, count: int) -> None:
         with self.changed:
@@ -293,13 +299,15 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         with self.kube.changed:
             epoch = self.kube.watch_epoch
             self.kube.watches += 1
+            number = self.kube.watches
             self.kube.changed.notify_all()
         self._head(200, "application/json", {"Transfer-Encoding": "chunked"})
         if since < self.kube.oldest:
             self._chunk({"type": "ERROR", "object": {"kind": "Status", "code": 410, "message": "too old"}})
         else:
             for event in self._changes(collection, since, query, epoch):
-                self._chunk(event)
+                if number > self.kube.lost_watches:
+                    self._chunk(event)
         self.wfile.write(b"0\r\n\r\n")
 
     def _changes(self, collection: str, since: int, query: dict[str, str], epoch: int) -> Iterator[Manifest]:

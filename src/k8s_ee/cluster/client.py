@@ -22,7 +22,9 @@ Manifest = dict[str, Any]
 _VERSION = messages.Request("GET", "/version", "its version")
 _PAGE = "500"
 _WATCH_SECONDS = 240
-_WATCH_GRACE = 15
+_WATCH_SILENCE = 90
+"""Seconds after which a connection counts as lost. The API server sends a bookmark a minute (none of Events: they are
+listed again when nothing happens for that long)."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,8 +133,8 @@ class Cluster:
     ) -> Iterator[tuple[str, Manifest]]:
         """(type, object) of each change, bookmarks included, until the server ends the watch.
 
-        Raises Expired, what `Transport.send` raises, and urllib3's errors when the connection breaks. `opened` gets
-        the open answer, so that another thread can shut it down.
+        Raises Expired, what `Transport.send` raises, and urllib3's errors when the connection breaks or says nothing
+        for too long. `opened` gets the open answer, so that another thread can shut it down.
         """
         query = messages.selectors(labels or {}, name) | {
             "watch": "1",
@@ -141,7 +143,7 @@ class Cluster:
             "timeoutSeconds": str(_WATCH_SECONDS),
         }
         request = messages.Request("GET", kinds.kind(kind).path(namespace=namespace), f"{kind}s", query=query)
-        with self._transport.stream(request, seconds=_WATCH_SECONDS + _WATCH_GRACE) as response:
+        with self._transport.stream(request, seconds=_WATCH_SILENCE) as response:
             opened(response)
             for line in messages.lines(response):
                 event = json.loads(line)

@@ -22,7 +22,7 @@ def deployment(
     if newest is None:
         return tuple(_refused(condition) for condition in stalled)
     seen = [_refused(condition) for condition in objects.conditions(newest, "ReplicaFailure", "True")]
-    for pod in objects.owned_by(newest, all_pods):
+    for pod in _current(objects.owned_by(newest, all_pods)):
         seen += pods.findings(pod, events)
     if not stalled:
         return tuple(seen)
@@ -34,7 +34,7 @@ def stateful_set(found: Manifest, all_pods: Iterable[Manifest], events: Sequence
     mine = objects.of_revision(found, all_pods, newest=True)
     wanted = (found.get("spec") or {}).get("replicas", 1)
     seen = _refusals(found, events) if len(_live(mine)) < wanted else []
-    for pod in mine:
+    for pod in _current(mine):
         seen += pods.findings(pod, events)
     return tuple(seen)
 
@@ -46,6 +46,19 @@ def _refusals(found: Manifest, events: Sequence[Manifest]) -> list[Finding]:
 
 def _live(some: Iterable[Manifest]) -> list[Manifest]:
     return [pod for pod in some if "deletionTimestamp" not in pod["metadata"]]
+
+
+def _current(some: Sequence[Manifest]) -> list[Manifest]:
+    """Without pods that are over and were replaced: what is left of them stays, and is no trouble any more.
+
+    `some` have one owner. Times are whole seconds, so a pod of the same second may be the replacement.
+    """
+    at_work = [_created(pod) for pod in _live(some) if not objects.is_over(pod)]
+    return [pod for pod in some if not (objects.is_over(pod) and at_work and max(at_work) >= _created(pod))]
+
+
+def _created(pod: Manifest) -> str:
+    return str(pod["metadata"].get("creationTimestamp") or "")
 
 
 def stuck_pods(stateful: Manifest, all_pods: Iterable[Manifest]) -> tuple[Manifest, ...]:
@@ -62,13 +75,13 @@ def stuck_pods(stateful: Manifest, all_pods: Iterable[Manifest]) -> tuple[Manife
 
 def job(found: Manifest, all_pods: Iterable[Manifest], events: Sequence[Manifest]) -> tuple[Finding, ...]:
     """A Job retries by itself, so a pod that ran and failed is final only when the Job says so."""
-    mine = sorted(objects.owned_by(found, all_pods), key=lambda pod: str(pod["metadata"].get("creationTimestamp")))
+    mine = sorted(objects.owned_by(found, all_pods), key=_created)
     failed = objects.conditions(found, "Failed", "True")
     if failed:
         ends = [end for pod in mine[-1:] for end in _ends(pod)]
         return (*ends, Finding(cause=f"{failed[0].get('reason')}: {failed[0].get('message')}", patience=0))
     seen = [] if _live(mine) else _refusals(found, events)
-    for pod in mine:
+    for pod in _current(mine):
         seen += [
             f if not f.restarted else dataclasses.replace(f, patience=pods.NEVER) for f in pods.findings(pod, events)
         ]

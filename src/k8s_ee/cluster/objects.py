@@ -71,6 +71,11 @@ def container_statuses(pod: Manifest) -> list[Manifest]:
     return [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
 
 
+def has_begun(pod: Manifest) -> bool:
+    """Whether any container of it, one that runs before the others included, runs or ever ran."""
+    return any("running" in (one.get("state") or {}) or terminated(one) for one in container_statuses(pod))
+
+
 def terminated(status: Manifest) -> Manifest | None:
     """How the container ended, now or before its last restart."""
     state, last = status.get("state") or {}, status.get("lastState") or {}

@@ -12,7 +12,10 @@ from k8s_ee.cluster.objects import Manifest
 
 NEVER = math.inf
 ROOT_HINT = "add `USER 1000` to the Dockerfile, or set app.runAsUser in k8s-ee.yaml"
-_GRACE_SECONDS = 20.0
+_ROOM_SECONDS, _ROOM_REFUSED_SECONDS = 45.0, 20.0
+"""An autoscaler looks every ten seconds and then decides; one that has said no will hardly say yes."""
+_SCALING_UP = frozenset({"TriggeredScaleUp", "Nominated"})
+"""In the words of cluster-autoscaler, and of Karpenter."""
 _PLATFORM_TEAM = "ask your platform team"
 
 
@@ -21,7 +24,8 @@ class Finding:
     """`patience`: seconds it may last before it counts as final (0 = at once, NEVER = only the deadline ends it).
 
     `pod` and `container` say whose logs tell more; `restarted`: the log of the previous container is the one to read.
-    `refused_port` is the port on which nothing answers a probe.
+    `refused_port` is the port on which nothing answers a probe. `placeless`: a node is being added for the pod, and the
+    time for its start has not begun.
     """
 
     cause: str
@@ -31,6 +35,7 @@ class Finding:
     container: str = ""
     restarted: bool = False
     refused_port: int = 0
+    placeless: bool = False
     events: tuple[str, ...] = ()
 
 
@@ -81,7 +86,7 @@ def findings(pod: Manifest, events: Sequence[Manifest]) -> list[Finding]:
     mine = objects.events_of(pod, events)
     found = [one for status in objects.container_statuses(pod) for one in _container(pod, status, mine)]
     found += [_unschedulable(condition, mine) for condition in objects.conditions(pod, "PodScheduled", "False")]
-    found += [*_evicted(pod), *_trouble(mine)]
+    found += [*_evicted(pod), *([] if objects.has_begun(pod) else _trouble(mine))]
     warnings = tuple(objects.text(event) for event in mine if event.get("type") == "Warning")[-5:]
     return [dataclasses.replace(one, pod=pod["metadata"]["name"], events=warnings) for one in found]
 
@@ -235,10 +240,11 @@ def _unschedulable(condition: Manifest, events: Sequence[Manifest]) -> Finding:
         hint = "does the platform's storage class exist, and has it room?"
         return Finding(cause=f"its volume is not there: {message}", hint=hint, patience=60)
     hint = "lower resources.requests in k8s-ee.yaml, remove an old environment, or ask your platform team for room"
-    node_is_coming = any(event.get("reason") == "TriggeredScaleUp" for event in events)
-    return Finding(
-        cause=f"no node has room for it: {message}", hint=hint, patience=NEVER if node_is_coming else _GRACE_SECONDS
-    )
+    base = Finding(cause=f"no node has room for it: {message}", hint=hint)
+    said = {event.get("reason") for event in events}
+    if said & _SCALING_UP:
+        return dataclasses.replace(base, placeless=True)
+    return dataclasses.replace(base, patience=_ROOM_REFUSED_SECONDS if "NotTriggerScaleUp" in said else _ROOM_SECONDS)
 
 
 def _evicted(pod: Manifest) -> list[Finding]:
@@ -250,5 +256,6 @@ def _evicted(pod: Manifest) -> list[Finding]:
 
 
 def _trouble(events: Sequence[Manifest]) -> list[Finding]:
+    """Of a pod of which nothing has run yet: nobody takes such an event back when the next try succeeds."""
     last = [event for event in events if event.get("reason") in _TROUBLE][-1:]
     return [Finding(cause=f"{e['reason']}: {objects.text(e)}", hint=_PLATFORM_TEAM, patience=90) for e in last]

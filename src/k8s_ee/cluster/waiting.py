@@ -41,10 +41,12 @@ def ready(
     deadline: float,
     progress: Progress,
     redact: Redact,
+    within: float = math.inf,
 ) -> None:
     """Returns when every (kind, name) of Deployment, StatefulSet or Job is ready, or complete, in its newest form.
 
-    `deadline` is on `time.monotonic()`. Raises NotReady with cause, hint and evidence as soon as one of them can't
+    `deadline` is on `time.monotonic()`; `within` seconds, if that is earlier, which begin once there is a node for each
+    pod. Raises NotReady with cause, hint and evidence as soon as one of them can't
     become ready, or at the deadline; and what watching may raise.
     """
     if cluster.dry_run or not workloads:
@@ -53,7 +55,8 @@ def ready(
     kinds |= {"ReplicaSet"} if "Deployment" in kinds else set()
     subjects = [watching.Subject(kind, namespace) for kind in sorted(kinds)]
     with watching.watching(cluster, subjects) as watch:
-        _Wait(cluster, namespace, watch, deadline=deadline, progress=progress, redact=redact).run(workloads)
+        wait = _Wait(cluster, namespace, watch, deadline=deadline, within=within, progress=progress, redact=redact)
+        wait.run(workloads)
 
 
 class _Wait:
@@ -64,34 +67,48 @@ class _Wait:
         watch: watching.Watch,
         *,
         deadline: float,
+        within: float,
         progress: Progress,
         redact: Redact,
     ) -> None:
         self._cluster, self._namespace, self._watch = cluster, namespace, watch
-        self._deadline, self._progress, self._redact = deadline, progress, redact
+        self._deadline, self._within, self._progress, self._redact = deadline, within, progress, redact
         self._since: dict[tuple[str, str, str], float] = {}
         self._said: dict[str, str] = {}
         self._read: set[tuple[str, str]] = set()
         self._nudged: set[str] = set()
         self._began = time.monotonic()
+        self._until = min(deadline, self._began + within)
 
     def run(self, workloads: Sequence[tuple[str, str]]) -> None:
         pending = dict.fromkeys(workloads)
         while pending:
             now = time.monotonic()
-            self._watch.next(min(self._deadline - now, _TICK))
-            if not self._watch.complete and time.monotonic() < self._deadline:
+            self._watch.next(min(self._until - now, _TICK))
+            if not self._watch.complete and time.monotonic() < self._until:
                 continue
             for kind, name in list(pending):
-                verdict = judge(self._watch.view, kind, name)
-                self._say(name, verdict.state)
-                if verdict.done:
+                if self._look(kind, name).done:
                     del pending[(kind, name)]
-                    continue
-                self._nudge(kind, name)
-                self._fail_fast(name, verdict.findings)
-            if pending and time.monotonic() >= self._deadline:
-                self._give_up(list(pending))
+            if pending and time.monotonic() >= self._until:
+                return self._give_up(list(pending))
+        return None
+
+    def _look(self, kind: str, name: str) -> _Verdict:
+        """Raises NotReady when it can't become ready."""
+        verdict = judge(self._watch.view, kind, name)
+        final = self._final(name, verdict.findings)
+        if final and final.patience:  # What was seen that long ago may be over, behind a connection that was lost.
+            verdict = judge(self._watch.again(), kind, name)
+            final = self._final(name, verdict.findings)
+        self._say(name, verdict.state)
+        if any(finding.placeless for finding in verdict.findings):
+            self._until = min(self._deadline, time.monotonic() + self._within)
+        if not verdict.done:
+            self._nudge(kind, name)
+            if final:
+                self._fail(name, final)
+        return verdict
 
     def _say(self, name: str, state: str) -> None:
         if self._said.get(name) != state:
@@ -107,7 +124,8 @@ class _Wait:
                 self._progress(f"{name}: replacing pod {metadata['name']}, which an earlier version left broken")
                 self._cluster.delete("Pod", metadata["name"], self._namespace, uid=metadata["uid"])
 
-    def _fail_fast(self, name: str, findings: Sequence[pods.Finding]) -> None:
+    def _final(self, name: str, findings: Sequence[pods.Finding]) -> pods.Finding | None:
+        """The first that has lasted for longer than it may."""
         now = time.monotonic()
         current = {(name, finding.pod, finding.cause): finding for finding in findings}
         for key in [key for key in self._since if key[0] == name and key not in current]:
@@ -117,17 +135,25 @@ class _Wait:
             if finding.refused_port and age >= _LISTENING_AFTER and (finding.pod, finding.cause) not in self._read:
                 self._read.add((finding.pod, finding.cause))
                 if pods.with_logs(finding, self._tail(finding)).patience == 0:
-                    self._fail(name, finding)
+                    return dataclasses.replace(finding, patience=0)
             if age >= finding.patience:
-                self._fail(name, finding)
+                return finding
+        return None
 
     def _give_up(self, pending: Sequence[tuple[str, str]]) -> None:
-        for kind, name in pending:
-            findings = judge(self._watch.view, kind, name).findings
-            if findings:
-                self._fail(name, min(findings, key=lambda finding: finding.patience))
+        """Raises NotReady, unless all of it is ready by now."""
+        view = self._watch.again()
+        verdicts = {(kind, name): judge(view, kind, name) for kind, name in pending}
+        for (_kind, name), verdict in verdicts.items():
+            self._say(name, verdict.state)
+        left = {name: verdict for (_kind, name), verdict in verdicts.items() if not verdict.done}
+        if not left:
+            return
+        for name, verdict in left.items():
+            if verdict.findings:
+                self._fail(name, min(verdict.findings, key=lambda finding: finding.patience))
         seconds = time.monotonic() - self._began
-        names = ", ".join(f"{name} ({self._said.get(name, 'unknown')})" for _kind, name in pending)
+        names = ", ".join(f"{name} ({verdict.state})" for name, verdict in left.items())
         raise errors.NotReady(
             f"not ready after {seconds:.0f} s: {names}",
             hint=f"see what it waits for: kubectl -n {self._namespace} get pods,events",
@@ -217,17 +243,21 @@ def served(cluster: client.Cluster, namespace: str, service: str, sha: str, *, d
     with watching.watching(cluster, subjects) as watch:
         while True:
             watch.next(min(deadline - time.monotonic(), math.inf))
-            mine = [
-                found
-                for found in watch.view.of("EndpointSlice")
-                if (found["metadata"].get("labels") or {}).get(observe.SERVICE_NAME) == service
-            ]
-            seen = observe.shas(mine, watch.view.of("Pod"))
+            seen = _serving(watch.view, service)
             if watch.complete and seen == {sha}:
                 return seen
             if time.monotonic() >= deadline:
+                seen = _serving(watch.again(), service)
+                if seen == {sha}:
+                    return seen
                 names = ", ".join(sorted(one[:7] or "unknown" for one in seen)) or "nothing"
                 raise errors.NotReady(
                     f"{service} does not serve commit {sha[:7]}: {names} does",
                     hint=f"kubectl -n {namespace} get endpointslices,pods",
                 )
+
+
+def _serving(view: watching.View, service: str) -> set[str]:
+    slices = view.of("EndpointSlice")
+    mine = [one for one in slices if (one["metadata"].get("labels") or {}).get(observe.SERVICE_NAME) == service]
+    return observe.shas(mine, view.of("Pod"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import queue
 import threading
 import time
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import urllib3
 
 from k8s_ee import errors
-from k8s_ee.cluster import refusals
+from k8s_ee.cluster import pool, refusals
 
 if TYPE_CHECKING:
     from k8s_ee.cluster import client
@@ -50,6 +51,20 @@ class View:
     def get(self, kind: str, name: str) -> dict[str, Any] | None:
         return self.objects.get((kind, name))
 
+    def take(self, kind: str, listed: Sequence[Mapping[str, Any]]) -> None:
+        """All there is of a kind. What a later list shows as it was has not changed since the first."""
+        before = {key: self.objects.pop(key) for key in list(self.objects) if key[0] == kind}
+        for item in listed:
+            key = (kind, item["metadata"]["name"])
+            self.objects[key] = dict(item)
+            if kind in self.listed and _version(before.get(key)) != _version(item):
+                self.fresh.add(item["metadata"]["uid"])
+        self.listed.add(kind)
+
+
+def _version(item: Mapping[str, Any] | None) -> str:
+    return str(item["metadata"]["resourceVersion"]) if item else ""
+
 
 @dataclasses.dataclass(frozen=True)
 class _Change:
@@ -68,7 +83,7 @@ class Watch:
         self._stopped = threading.Event()
         self._lock = threading.Lock()
         self._open: set[urllib3.BaseHTTPResponse] = set()
-        self._subjects = frozenset(subject.kind for subject in subjects)
+        self._subjects = tuple(subjects)
         self._threads = [
             threading.Thread(target=self._run, args=(subject,), daemon=True, name=f"k8s-ee-watch-{subject.kind}")
             for subject in subjects
@@ -92,25 +107,32 @@ class Watch:
     @property
     def complete(self) -> bool:
         """Whether every collection was listed at least once: only then does absence mean anything."""
-        return self._subjects <= self.view.listed
+        return {subject.kind for subject in self._subjects} <= self.view.listed
+
+    def again(self) -> View:
+        """What is there now, apart from `view`: a connection that something in between has lost says nothing more.
+
+        To be asked before it is said what is not there. Raises what `Cluster.listing` raises.
+        """
+        lists = pool.side_by_side([functools.partial(self._listing, subject) for subject in self._subjects])
+        view = View(dict(self.view.objects), set(self.view.fresh), set(self.view.listed))
+        for subject, found in zip(self._subjects, lists, strict=True):
+            view.take(subject.kind, found.items)
+        return view
 
     def _take(self, change: _Change) -> None:
         if change.error:
             raise change.error
         if change.type == "LISTED":
-            gone = [key for key in self.view.objects if key[0] == change.kind]
-            for key in gone:
-                del self.view.objects[key]
+            return self.view.take(change.kind, change.objects)
         for item in change.objects:
             key = (change.kind, item["metadata"]["name"])
             if change.type == "DELETED":
                 self.view.objects.pop(key, None)
             else:
                 self.view.objects[key] = dict(item)
-            if change.type != "LISTED" or change.kind in self.view.listed:
-                self.view.fresh.add(item["metadata"]["uid"])
-        if change.type == "LISTED":
-            self.view.listed.add(change.kind)
+            self.view.fresh.add(item["metadata"]["uid"])
+        return None
 
     def start(self) -> None:
         for thread in self._threads:
@@ -140,8 +162,11 @@ class Watch:
                 self._stopped.wait(_PAUSE * failures)
         return None
 
+    def _listing(self, subject: Subject) -> client.Listing:
+        return self._cluster.listing(subject.kind, subject.namespace, name=subject.name, labels=dict(subject.labels))
+
     def _list(self, subject: Subject) -> str:
-        found = self._cluster.listing(subject.kind, subject.namespace, name=subject.name, labels=dict(subject.labels))
+        found = self._listing(subject)
         self._changes.put(_Change(subject.kind, "LISTED", found.items))
         return found.resource_version
 

@@ -132,14 +132,18 @@ class Session:
         return part
 
     def await_ready(self, namespace: str, workloads: Sequence[tuple[str, str]], *, seconds: float = math.inf) -> None:
-        """Workloads by kind and name, for as long as the command may take, or less. Raises NotReady with the cause."""
+        """Workloads by kind and name, for as long as the command may take, or `seconds` with a node for each pod.
+
+        Raises NotReady with the cause.
+        """
         from k8s_ee.cluster import waiting
 
         waiting.ready(
             self.cluster,
             namespace,
             workloads,
-            deadline=min(self.deadline, time.monotonic() + seconds),
+            deadline=self.deadline,
+            within=seconds,
             progress=self.say,
             redact=self.redactor.redact,
         )

@@ -15,6 +15,8 @@ from k8s_ee.plan import keeping
 Manifest = dict[str, Any]
 
 _KIND = "PersistentVolumeClaim"
+_EXCEEDED = "exceeded quota"
+_FOLLOWING_SECONDS, _PAUSE_SECONDS = 10.0, 0.5
 
 
 def grow(ctx: session.Session, wanted: model.Database, claim: Manifest | None) -> bool:
@@ -25,13 +27,35 @@ def grow(ctx: session.Session, wanted: model.Database, claim: Manifest | None) -
     if claim is None or not keeping.grows(wanted, claim):
         return False
     body = {"spec": {"resources": {"requests": {"storage": wanted.storage}}}}
-    answer = _patch(ctx, plan.ENGINES[wanted.engine], body, expected={403})
+    answer = _request(ctx, plan.ENGINES[wanted.engine], body)
     if answer.status == 403 and "must support resize" in answer.message:
         raise keeping.not_growing(ctx.config, wanted, ctx.target(), claim=claim)
     if answer.status == 403:
         raise refusals.error_of(messages.Request("PATCH", "", f"{_KIND} {claim['metadata']['name']}"), answer)
     ctx.notes.append(f"the volume of {wanted.engine} grows to {wanted.storage}")
     return not ctx.options.dry_run
+
+
+def _request(ctx: session.Session, engine: plan.Engine, body: Manifest) -> messages.Answer:
+    """The answer, which may be 403. The quota was raised just now, and is judged by what its controller has seen of it.
+
+    So only a refusal that came after it had seen all of it is one.
+    """
+    until = min(ctx.deadline, time.monotonic() + _FOLLOWING_SECONDS)
+    followed = False
+    while True:
+        answer = _patch(ctx, engine, body, expected={403})
+        refused = answer.status == 403 and _EXCEEDED in answer.message
+        if not refused or followed or time.monotonic() >= until:
+            return answer
+        followed = _is_followed(ctx)
+        if ctx.interrupted.wait(_PAUSE_SECONDS):
+            return answer
+
+
+def _is_followed(ctx: session.Session) -> bool:
+    quota = ctx.cluster.get("ResourceQuota", "environment", ctx.target().namespace) or {}
+    return (quota.get("spec") or {}).get("hard") == (quota.get("status") or {}).get("hard")
 
 
 def wait(ctx: session.Session, wanted: model.Database) -> None:

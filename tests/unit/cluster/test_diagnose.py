@@ -160,12 +160,18 @@ def test_a_wrong_architecture_is_seen_in_what_the_container_wrote() -> None:
     assert "other processors" in pods.with_logs(crash, ["exec /app/server: exec format error"]).cause
 
 
-def test_a_pod_without_room_waits_for_a_node_that_is_coming() -> None:
+@pytest.mark.parametrize(("said", "patience"), [
+    ([], 45),
+    ([event("NotTriggerScaleUp", "pod didn't trigger scale-up: 1 max node group size reached", type_="Normal")], 20),
+    ([event("TriggeredScaleUp", "pod triggered scale-up: [{workers 1->2 (max: 3)}]", type_="Normal")], pods.NEVER),
+    ([event("Nominated", "Pod should schedule on: nodeclaim/default-x7kq2", type_="Normal")], pods.NEVER),
+    ([event("NotTriggerScaleUp", "no"), event("TriggeredScaleUp", "1->2")], pods.NEVER),
+])  # fmt: skip
+def test_a_pod_without_room_waits_for_a_node_that_is_coming(said: list[dict[str, Any]], patience: float) -> None:
     condition = {"type": "PodScheduled", "status": "False", "message": "0/1 nodes: Insufficient memory"}
     found = pod()
     found["status"]["conditions"] = [condition]
-    assert only(pods.findings(found, [])).patience < 60
-    assert only(pods.findings(found, [event("TriggeredScaleUp", "1->2")])).patience == pods.NEVER
+    assert only(pods.findings(found, said)).patience == patience
 
 
 @pytest.mark.parametrize("metadata", [{"deletionTimestamp": "2026-01-01T00:00:00Z"}])

@@ -43,11 +43,17 @@ def replica_set() -> dict[str, Any]:
     return {"metadata": {"name": "app-x", "uid": "rs", "annotations": annotations, "ownerReferences": [{"uid": "d"}]}}
 
 
-def wait(api: cluster.Cluster, *, seconds: float = 10, lines: list[str] | None = None) -> None:
+def wait(api: cluster.Cluster, *, seconds: float = 10, lines: list[str] | None = None, **more: float) -> None:
     progress = (lines if lines is not None else []).append
     deadline = time.monotonic() + seconds
     cluster.waiting.ready(
-        api, NAMESPACE, WANTED, deadline=deadline, progress=progress, redact=lambda text: text.replace("s3cret", "***")
+        api,
+        NAMESPACE,
+        WANTED,
+        deadline=deadline,
+        progress=progress,
+        redact=lambda text: text.replace("s3cret", "***"),
+        **more,
     )
 
 
@@ -90,6 +96,99 @@ def test_dropped_watches_and_expired_versions_are_survived(kube: wire.Kube, api:
     thread = later(kube, kube.drop_watches, lose_everything)
     wait(api)
     thread.join()
+
+
+def endpoints(uid: str) -> dict[str, Any]:
+    metadata = {"name": "app-x", "labels": {"kubernetes.io/service-name": "app"}}
+    return {"metadata": metadata, "endpoints": [{"conditions": {"ready": True}, "targetRef": {"uid": uid}}]}
+
+
+def serving(uid: str, sha: str) -> dict[str, Any]:
+    return {"metadata": {"name": f"app-{uid}", "uid": uid, "annotations": {"k8s-ee/head-sha": sha}}}
+
+
+def test_what_got_ready_behind_a_lost_connection_is_not_given_up_at_the_deadline(
+    kube: wire.Kube, api: cluster.Cluster
+) -> None:
+    kube.put(DEPLOYMENTS, deployment(updated=0))
+    lines: list[str] = []
+    thread = later(kube, kube.lose_watches, lambda: kube.put(DEPLOYMENTS, deployment(updated=1)))
+    wait(api, seconds=2, lines=lines)
+    thread.join()
+    assert lines[-1] == "app: 1/1 ready"
+
+
+def test_what_is_in_the_way_by_a_lost_connection_only_ends_no_wait(kube: wire.Kube, api: cluster.Cluster) -> None:
+    thread = later(kube, kube.lose_watches, lambda: kube.put(DEPLOYMENTS, deployment(updated=1)))
+    began = time.monotonic()
+    wait(api, seconds=60)
+    thread.join()
+    assert time.monotonic() - began < 30
+
+
+def test_what_is_not_ready_is_looked_at_once_more_before_it_is_given_up(kube: wire.Kube, api: cluster.Cluster) -> None:
+    kube.put(DEPLOYMENTS, deployment(updated=0))
+    with pytest.raises(errors.NotReady, match="not ready after"):
+        wait(api, seconds=2)
+    lists = [seen.path.rsplit("/", 1)[1] for seen in kube.of("GET") if "watch" not in seen.query]
+    assert sorted(lists) == sorted(["deployments", "events", "pods", "replicasets"] * 2)
+
+
+def test_a_commit_that_serves_behind_a_lost_connection_is_seen_at_the_deadline(
+    kube: wire.Kube, api: cluster.Cluster
+) -> None:
+    slices = f"/apis/discovery.k8s.io/v1/namespaces/{NAMESPACE}/endpointslices"
+    kube.put(PODS, serving("old", "a" * 40))
+    kube.put(slices, endpoints("old"))
+
+    def roll_out() -> None:
+        kube.await_watches(2)
+        kube.lose_watches()
+        kube.put(PODS, serving("new", "b" * 40))
+        kube.put(slices, endpoints("new"))
+
+    thread = threading.Thread(target=roll_out)
+    thread.start()
+    served = cluster.waiting.served(api, NAMESPACE, "app", "b" * 40, deadline=time.monotonic() + 2)
+    thread.join()
+    assert served == {"b" * 40}
+    with pytest.raises(errors.NotReady, match="does not serve commit ccccccc: bbbbbbb does"):
+        cluster.waiting.served(api, NAMESPACE, "app", "c" * 40, deadline=time.monotonic() + 0.5)
+
+
+def without_node(kube: wire.Kube) -> None:
+    """And one is being added."""
+    unscheduled = {"type": "PodScheduled", "status": "False", "message": "0/1 nodes are available: 1 Insufficient cpu."}
+    metadata = {"name": "app-1", "uid": "p", "ownerReferences": [{"uid": "rs"}]}
+    told = {"metadata": {"name": "app-1.1"}, "involvedObject": {"uid": "p"}, "reason": "TriggeredScaleUp"}
+    kube.put(DEPLOYMENTS, deployment(updated=0))
+    kube.put(REPLICA_SETS, replica_set())
+    kube.put(PODS, {"metadata": metadata, "status": {"conditions": [unscheduled]}})
+    kube.put(f"/api/v1/namespaces/{NAMESPACE}/events", told)
+
+
+def test_the_time_for_a_start_begins_once_there_is_a_node_for_it(kube: wire.Kube, api: cluster.Cluster) -> None:
+    without_node(kube)
+    ready = threading.Timer(3, kube.put, [DEPLOYMENTS, deployment(updated=1)])
+    ready.start()
+    wait(api, seconds=60, within=1)
+    ready.join()
+
+
+def test_a_node_that_does_not_come_is_waited_for_until_the_deadline(kube: wire.Kube, api: cluster.Cluster) -> None:
+    without_node(kube)
+    began = time.monotonic()
+    with pytest.raises(errors.NotReady, match="no node has room for it"):
+        wait(api, seconds=3, within=1)
+    assert time.monotonic() - began > 2.5
+
+
+def test_what_has_a_node_is_ready_within_its_own_time(kube: wire.Kube, api: cluster.Cluster) -> None:
+    kube.put(DEPLOYMENTS, deployment(updated=0))
+    began = time.monotonic()
+    with pytest.raises(errors.NotReady):
+        wait(api, seconds=60, within=1)
+    assert time.monotonic() - began < 30
 
 
 def test_what_a_container_wrote_is_quoted_redacted(kube: wire.Kube, api: cluster.Cluster) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from k8s_ee import cluster, errors
-from k8s_ee.cluster import watching
+from k8s_ee.cluster import client, watching
 from tests.wire import kube as wire
 
 PODS = "/api/v1/namespaces/n/pods"
@@ -68,6 +68,34 @@ def test_a_version_that_is_too_old_leads_to_a_new_list(kube: wire.Kube, api: clu
             kube.forget_history()
             kube.drop_watches()
         until(watch, lambda: names(watch) == set())
+
+
+def test_what_a_later_list_shows_as_it_was_is_not_fresh(kube: wire.Kube, api: cluster.Cluster) -> None:
+    old, changing = kube.put(PODS, pod("old")), kube.put(PODS, pod("changing"))
+    with watching.watching(api, [SUBJECT]) as watch:
+        until(watch, lambda: watch.complete)
+        kube.await_watches(1)
+        with kube.changed:
+            kube.put(PODS, pod("new"))
+            kube.put(PODS, changing)
+            kube.history.clear()
+            kube.forget_history()
+            kube.drop_watches()
+        until(watch, lambda: "new" in names(watch))
+        assert changing["metadata"]["uid"] in watch.view.fresh
+        assert old["metadata"]["uid"] not in watch.view.fresh
+
+
+def test_a_watch_whose_connection_was_lost_is_opened_again_after_some_silence(
+    kube: wire.Kube, api: cluster.Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "_WATCH_SILENCE", 1)
+    with watching.watching(api, [SUBJECT]) as watch:
+        until(watch, lambda: watch.complete)
+        kube.await_watches(1)
+        kube.lose_watches()
+        kube.put(PODS, pod("late"))
+        until(watch, lambda: names(watch) == {"late"})
 
 
 def test_a_forbidden_watch_is_told_at_once(kube: wire.Kube, api: cluster.Cluster) -> None:

@@ -85,7 +85,8 @@ def test_a_slow_start_is_neither_killed_nor_given_up_in_its_time(seconds: int) -
     startup = container(config)["startupProbe"]
     assert startup["periodSeconds"] * startup["failureThreshold"] == seconds
     deployment = facts.only(facts.rendered(config), "Deployment")
-    assert deployment["spec"]["progressDeadlineSeconds"] > seconds + facts.POSTGRESQL.startup_seconds
+    for_a_node = 240
+    assert deployment["spec"]["progressDeadlineSeconds"] > seconds + facts.POSTGRESQL.startup_seconds + for_a_node
     assert "livenessProbe" not in container(config)
 
 
