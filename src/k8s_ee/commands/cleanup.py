@@ -47,7 +47,7 @@ def cleanup(
     way = ending.Way(backup_to=backup_to, without_backup=without_backup, keeps_preserved=closed)
     if ctx.options.dry_run:
         ctx.notes += [note for one in found if (note := ending.plan(way, one))]
-        return _result(ctx, "planned", found, receipts=[], project=project)
+        return _result(ctx, "planned", found, kept=kept, receipts=[], project=project)
     with ctx.phase("destroy"):
         ends = contents.side_by_side(ctx, [functools.partial(_destroy, ctx, one, way) for one in found])
     receipts = [one for one in ends if isinstance(one, cluster.Receipt)]
@@ -64,7 +64,7 @@ def cleanup(
         )
     if waiting:
         return _waiting(ctx, waiting)
-    return _result(ctx, "destroyed", found, receipts=receipts, project=project)
+    return _result(ctx, "destroyed", found, kept=kept, receipts=receipts, project=project)
 
 
 def _nothing(project: str, there: Sequence[environment.Observed]) -> str:
@@ -113,10 +113,12 @@ def _result(
     state: outcome.State,
     found: list[environment.Observed],
     *,
+    kept: list[environment.Observed],
     receipts: list[cluster.Receipt],
     project: str,
 ) -> outcome.Outcome:
     gone = {
+        "kept": [one.namespace for one in kept],
         "environments": [{"namespace": one.namespace, "uid": one.uid} for one in found],
         "project": project,
         "volumes": [volume for one in receipts for volume in one.volumes],

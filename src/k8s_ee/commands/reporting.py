@@ -149,8 +149,14 @@ def _gone_before(
     """What a cleanup of the whole pull request found gone already, as deleted by hand, and no comment says so yet."""
     if result.state != "destroyed" or result.environment or result.data.get("project"):
         return ()
-    told = github.comments(ctx.settings.number, report.MARKER)
-    return tuple(one for one in report.still_there(told) if one not in known.namespace.split())
+    told, known_of = github.comments(ctx.settings.number, report.MARKER), {*known.namespace.split(), *_kept(result)}
+    return tuple(one for one in report.still_there(told) if one not in known_of)
+
+
+def _kept(result: outcome.Outcome) -> list[str]:
+    """Namespaces that a cleanup left alone."""
+    found: list[str] = result.data.get("kept") or []
+    return found
 
 
 def _deployment(ctx: session.Session, github: githubs.GitHub, result: outcome.Outcome, known: report.Facts) -> None:
@@ -158,9 +164,9 @@ def _deployment(ctx: session.Session, github: githubs.GitHub, result: outcome.Ou
     number, target = ctx.settings.number, result.environment
     if result.state == "destroyed":
         # Without a project it was the whole pull request: also what a renamed project has left behind.
-        one_of_many = bool(result.data.get("project") or target)
-        if known.namespace or not one_of_many:
-            github.deactivate(number, namespace=known.namespace if one_of_many else "")
+        one_of_many = bool(result.data.get("project") or target or _kept(result))
+        for namespace in known.namespace.split() if one_of_many else ("",):
+            github.deactivate(number, namespace=namespace)
     elif result.state == "backing-up":
         for namespace in json.loads(result.outputs["deleted"]):  # Those had no backup to wait for.
             github.deactivate(number, namespace=namespace)

@@ -49,10 +49,18 @@ class World:
     held: set[str] = dataclasses.field(default_factory=set)
     said: io.StringIO = dataclasses.field(default_factory=io.StringIO)
 
-    def put(self, number: int, state: str = "open", *, closed_at: str = "2026-01-02T00:00:00Z", **noted: str) -> str:
+    def put(
+        self,
+        number: int,
+        state: str = "open",
+        *,
+        closed_at: str = "2026-01-02T00:00:00Z",
+        project: str = "shop",
+        **noted: str,
+    ) -> str:
         """An environment and its pull request; `noted` are annotations without prefix. Returns its name."""
         wanted = environment.Environment(
-            project=environment.ProjectId("shop"),
+            project=environment.ProjectId(project),
             number=number,
             repository="acme/shop",
             repository_id=42,

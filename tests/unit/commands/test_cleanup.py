@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from k8s_ee import github as githubs
-from k8s_ee import outcome
+from k8s_ee import outcome, report
 from k8s_ee.commands import cleanup, reporting, session
 from tests.unit.commands import sweeps
 from tests.unit.commands.test_janitor import world as world  # noqa: PLC0414 - the fixture
@@ -85,3 +85,20 @@ def test_whoever_asks_for_it_destroys_also_what_is_preserved(world: sweeps.World
     world.put(7, preserved_until=LATER)
     assert cleanup.cleanup(world.session(after=sweeps.HOUR, **FACTS)).state == "destroyed"
     assert not world.there("shop-pr-7")
+
+
+def test_of_several_projects_only_what_goes_is_said_to_be_gone(world: sweeps.World) -> None:
+    for project in ("docs", "shop"):
+        world.put(7, project=project, **({"preserved_until": LATER} if project == "docs" else {}))
+    ctx = closed(world)
+    assert ctx.github
+    for namespace in ("docs-pr-7", "shop-pr-7"):
+        ctx.github.upsert_comment(7, report.marker(namespace), f"{report.marker(namespace)}\n### is ready")
+        live = ctx.github.deployment(7, namespace=namespace, sha="a" * 40)
+        ctx.github.deployment_status(live, "success", url=f"https://{namespace}.preview.test")
+    result = cleanup.cleanup(ctx)
+    reporting.publish(ctx, result)
+    assert (result.state, result.outputs["deleted"]) == ("destroyed", '["shop-pr-7"]')
+    assert ["is gone" in one for one in world.comments] == [False, True]
+    assert report.marker("docs-pr-7") in world.comments[0]
+    assert [one.state for one in world.shop.deployments.values()] == ["success", "inactive"]
