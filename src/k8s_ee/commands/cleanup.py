@@ -48,6 +48,17 @@ def cleanup(
     if ctx.options.dry_run:
         ctx.notes += [note for one in found if (note := ending.plan(way, one))]
         return _result(ctx, "planned", found, kept=kept, receipts=[], project=project)
+    return _end(ctx, found, way, kept=kept, project=project)
+
+
+def _end(
+    ctx: session.Session,
+    found: list[environment.Observed],
+    way: ending.Way,
+    *,
+    kept: list[environment.Observed],
+    project: str,
+) -> outcome.Outcome:
     with ctx.phase("destroy"):
         ends = contents.side_by_side(ctx, [functools.partial(_destroy, ctx, one, way) for one in found])
     receipts = [one for one in ends if isinstance(one, cluster.Receipt)]
