@@ -13,5 +13,5 @@ mariadb "$@" --skip-column-names --batch --raw --execute="SELECT concat('ALTER D
 # Old rows of tables that keep them are dumped only where that is asked for, which older tools can't be.
 [ "$remembering" -eq 0 ] || set -- "$@" --dump-history
 # A row that is twice as long as text, as bytes are in hex digits, still has to fit into what load.sh may send.
-exec mariadb-dump "$@" --max-allowed-packet=511M --single-transaction --order-by-primary --hex-blob --routines --events --triggers \
-    --no-tablespaces --skip-comments "$MYSQL_DATABASE"
+exec mariadb-dump "$@" --max-allowed-packet=511M --single-transaction --order-by-primary --hex-blob --routines \
+    --events --triggers --no-tablespaces --skip-comments "$MYSQL_DATABASE"

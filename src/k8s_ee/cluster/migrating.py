@@ -34,7 +34,7 @@ def make_room(
     it may wait for an image that will never be there. So is a wanted one that failed, for it would stay so. Raises
     NotReady at `deadline` (`time.monotonic()`).
     """
-    mine = {environment.MANAGED_BY: environment.MANAGER, environment.COMPONENT: app}
+    mine = _labels(app)
     listing = [functools.partial(cluster.list, kind, namespace, mine) for kind in ("Job", "Pod")]
     found_jobs, found_pods = pool.side_by_side(listing)
     if cluster.dry_run or not any(_in_the_way(found_jobs, found_pods, wanted)):
@@ -62,8 +62,11 @@ def make_room(
 
 def completed(cluster: client.Cluster, namespace: str, app: str) -> list[Manifest]:
     """Jobs of migrations that came to their end."""
-    mine = {environment.MANAGED_BY: environment.MANAGER, environment.COMPONENT: app}
-    return [job for job in cluster.list("Job", namespace, mine) if _complete(job)]
+    return [job for job in cluster.list("Job", namespace, _labels(app)) if _complete(job)]
+
+
+def _labels(app: str) -> dict[str, str]:
+    return {environment.MANAGED_BY: environment.MANAGER, environment.COMPONENT: app}
 
 
 def anew(job: Manifest) -> Manifest:
