@@ -44,6 +44,9 @@ clock() { read -r seconds _ </proc/uptime; seconds=${seconds%.*}; }
 # Other scripts read this one for its functions.
 if [ "${0##*/}" = ready.sh ]; then
     clock
+    # Nodes refuse who asks a Service with nobody behind it six times at once, then once a second, and let others hang.
+    pause=0.3 later=1
+    [ -z "${HOST:-}" ] || pause=0.1 later=0.5
     patient=$((seconds + 10)) end=$((seconds + ${1:-0}))
     login
     # While the password is being changed, the server may have the next one already.
@@ -51,6 +54,6 @@ if [ "${0##*/}" = ready.sh ]; then
     until error=$(answers || next); do
         clock; [ "$seconds" -lt "$end" ] || { echo "gave up: $error" >&2; exit 1; }
         # One that takes long has better use for the processor.
-        if [ "$seconds" -lt "$patient" ]; then sleep 0.1; else sleep 0.5; fi
+        if [ "$seconds" -lt "$patient" ]; then sleep "$pause"; else sleep "$later"; fi
     done
 fi
