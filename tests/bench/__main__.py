@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5, help="how often each is measured (default 5)")
+    parser.add_argument("--rounds", type=int, default=9, help="how often each is measured (default 9)")
     parser.add_argument("--output", choices=["text", "json"], default="text")
     parser.add_argument("--migration", action="store_true", help="the app has a migration, to be done before it starts")
     return parser

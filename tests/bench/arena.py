@@ -123,7 +123,7 @@ class Arena:
         return found
 
     def remove(self, scenarios: Sequence[scenario.Scenario]) -> None:
-        """Waits until they are gone: nothing of one run goes on during the next."""
+        """Waits until they are gone: nothing of one round goes on during the next."""
         names = [one.namespace for one in scenarios]
         self.installed.kubectl("delete", "namespace", *names, "--ignore-not-found", "--wait", timeout=180)
 

@@ -74,14 +74,14 @@ def _create_namespaces(place: arena.Arena, done: Round, *, round_trip: float, or
 
 
 def _deploy(place: arena.Arena, done: Round, *, round_trip: float, order: Sequence[str]) -> None:
+    wanted = {side: place.pull_request() for side in order}
     for side in order:
-        wanted = place.pull_request()
         time.sleep(random.random())  # noqa: S311 - as in databases.py: or all begin just after the kubelet has looked
-        deployed = place.deploy(side, wanted, round_trip=round_trip)
+        deployed = place.deploy(side, wanted[side], round_trip=round_trip)
         done.seconds[results.DEPLOY, round_trip, side] = deployed.spent.wall
         if side == sides.OURS and not round_trip:
             done.near = deployed
-        place.remove([wanted])
+    place.remove(list(wanted.values()))
 
 
 def _turned(order: Sequence[str], number: int) -> Sequence[str]:

@@ -36,7 +36,7 @@ def _cut(preview: cli.Preview, *, after: float, number: int, **environ: str) -> 
     return running.end()
 
 
-@pytest.mark.parametrize("times", [4, pytest.param(20, marks=[pytest.mark.long, pytest.mark.timeout(2400)])])
+@pytest.mark.parametrize("times", [3, pytest.param(20, marks=[pytest.mark.long, pytest.mark.timeout(2400)])])
 def test_a_deploy_killed_at_any_moment_is_finished_by_the_next(
     guestbook: cli.Preview, server: github.Server, times: int
 ) -> None:

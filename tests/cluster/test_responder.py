@@ -78,7 +78,7 @@ class Visitor:
         def stay() -> None:
             while not ended.is_set():
                 seen.append(self.seen(name))
-                time.sleep(0.01)
+                time.sleep(0.03)
 
         threads = [threading.Thread(target=stay) for _ in range(2)]
         for one in threads:

@@ -42,7 +42,7 @@ def alone() -> Iterator[bare.Bare]:
         yield made
 
 
-@pytest.mark.parametrize("count", [100, pytest.param(1000, marks=[pytest.mark.long, pytest.mark.timeout(1500)])])
+@pytest.mark.parametrize("count", [60, pytest.param(1000, marks=[pytest.mark.long, pytest.mark.timeout(1500)])])
 def test_a_pass_over_many_environments_is_quick_small_and_no_burden(
     alone: bare.Bare, tmp_path: pathlib.Path, count: int
 ) -> None:

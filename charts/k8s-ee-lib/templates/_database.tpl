@@ -110,16 +110,16 @@ spec:
           {{- end }}
           # Asked the moment the container is seen to run, and lasts until there is an answer: a startup probe would be asked up to
           # a second later. The kubelet may look before it has noted that, so it has to come back soon. Once there was an answer
-          # it takes its time: a command in a container costs more than what it asks.
+          # it takes its time: a command in a container costs more than what it asks. A server that ends is seen without it.
           readinessProbe:
             exec:
               command:
                 - sh
                 - -c
-                - '[ -e "$0" ] && sleep 8 && tried=2; sh /etc/k8s-ee/scripts/ready.sh "${tried:-9}" && : >"$0"'
+                - '[ -e "$0" ] && sleep 20 && tried=2; sh /etc/k8s-ee/scripts/ready.sh "${tried:-9}" && : >"$0"'
                 - /tmp/k8s-ee-answered
             periodSeconds: 1
-            timeoutSeconds: 20
+            timeoutSeconds: 40
             failureThreshold: 2
           # One that has not answered by then is begun anew, as if its node had failed. It is never ended for anything that
           # happens after its first answer: on a node that is slow, looking for a file may take long, and says nothing.
@@ -127,7 +127,7 @@ spec:
             exec:
               command: [test, -e, /tmp/k8s-ee-answered]
             initialDelaySeconds: {{ $values.startupSeconds }}
-            periodSeconds: 15
+            periodSeconds: 30
             timeoutSeconds: 60
             failureThreshold: 2
             terminationGracePeriodSeconds: 1

@@ -11,7 +11,7 @@ from k8s_ee import helm, outcome, plan
 from k8s_ee.cluster import pool
 from k8s_ee.commands import admission, app, databases, logins, namespace, reporting, room, seeds, session
 
-Manifest = dict[str, Any]
+Release = tuple[dict[str, Any], ...]
 
 
 def up(ctx: session.Session, *, image: str) -> outcome.Outcome:
@@ -28,39 +28,54 @@ def up(ctx: session.Session, *, image: str) -> outcome.Outcome:
     if queued:
         return queued
     started += ctx.waited
-    with pool.beside(functools.partial(_render, ctx, image)) as rendered:
+    with (
+        pool.beside(functools.partial(databases.render, ctx)) as stores,
+        pool.beside(functools.partial(_render, ctx, image, stores)) as rendered,
+    ):
         namespace.fence(ctx)
-    stores, release = rendered()
-    if ctx.fresh:  # What was read meanwhile was of the environment that had to go before.
-        release = plan.logins.reading(release, {one.name: one.secret for one in plan.ENGINES.values()})
-    if ctx.options.dry_run:
-        databases.apply(ctx, stores)
-        databases.fill(ctx)
-        app.apply(ctx, list(release))
-        databases.retire(ctx)
-        return ctx.result("up", "planned", data={"plan": plan.summary(ctx.target(), ctx.config, ctx.platform)})
-    with ctx.phase("databases"):
-        # Pods wait for the databases by themselves, in an init container, but not for a seed. Started together with
-        # them, their images and volumes are prepared in the meantime.
-        steps: list[Callable[[], object]] = [
-            functools.partial(databases.apply, ctx, stores),
-            functools.partial(reporting.begin, ctx, "up", phase="databases"),
-        ]
-        if ctx.config.databases and not _deployed_before(ctx) and not seeds.to_come(ctx):
-            steps.append(functools.partial(app.begin, ctx, release))
-        pool.side_by_side(steps)
-        databases.wait(ctx)
+        if ctx.options.dry_run:
+            return _planned(ctx, stores(), rendered())
+        with ctx.phase("databases"):
+            begin = functools.partial(_begin, ctx, stores(), rendered)
+            pool.side_by_side([begin, functools.partial(reporting.begin, ctx, "up", phase="databases")])
+            databases.wait(ctx)
+    release = _known(ctx, rendered())
     databases.fill(ctx)
     app.migrate(ctx, release)
     app.roll_out(ctx, release)
     return app.finish(ctx, release, command="up", started=started)
 
 
-def _render(ctx: session.Session, image: str) -> tuple[dict[str, tuple[Manifest, ...]], tuple[Manifest, ...]]:
-    """The databases, by engine, and the app."""
-    with pool.beside(functools.partial(databases.render, ctx)) as stores:
-        release = app.render(ctx, image=image, passwords=logins.of_config(ctx))
-    return stores(), release
+def _render(ctx: session.Session, image: str, stores: Callable[[], dict[str, Release]]) -> Release:
+    """The app, once the databases are rendered: they are waited for, and it waits for them."""
+    passwords = logins.of_config(ctx)
+    stores()
+    return app.render(ctx, image=image, passwords=passwords)
+
+
+def _known(ctx: session.Session, release: Release) -> Release:
+    """What was read while it was rendered was, in a fresh one, of the environment that had to go before."""
+    names = {one.name: one.secret for one in plan.ENGINES.values()}
+    return plan.logins.reading(release, names) if ctx.fresh else release
+
+
+def _planned(ctx: session.Session, stores: dict[str, Release], release: Release) -> outcome.Outcome:
+    databases.apply(ctx, stores)
+    databases.fill(ctx)
+    app.apply(ctx, list(_known(ctx, release)))
+    databases.retire(ctx)
+    return ctx.result("up", "planned", data={"plan": plan.summary(ctx.target(), ctx.config, ctx.platform)})
+
+
+def _begin(ctx: session.Session, stores: dict[str, Release], rendered: Callable[[], Release]) -> None:
+    """The databases, and the first app of an environment right behind them.
+
+    Its pod waits for them by itself, in an init container, but not for a seed. Started together with them, its image is
+    there when they are.
+    """
+    databases.apply(ctx, stores)
+    if ctx.config.databases and not _deployed_before(ctx) and not seeds.to_come(ctx):
+        app.begin(ctx, _known(ctx, rendered()))
 
 
 def _deployed_before(ctx: session.Session) -> bool:
