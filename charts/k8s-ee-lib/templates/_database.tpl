@@ -116,10 +116,10 @@ spec:
               command:
                 - sh
                 - -c
-                - '[ -e "$0" ] && sleep 20 && tried=2; sh /etc/k8s-ee/scripts/ready.sh "${tried:-9}" && : >"$0"'
+                - '[ -e "$0" ] && sleep 30 && tried=2; sh /etc/k8s-ee/scripts/ready.sh "${tried:-9}" && : >"$0"'
                 - /tmp/k8s-ee-answered
             periodSeconds: 1
-            timeoutSeconds: 40
+            timeoutSeconds: 50
             failureThreshold: 2
           # One that has not answered by then is begun anew, as if its node had failed. It is never ended for anything that
           # happens after its first answer: on a node that is slow, looking for a file may take long, and says nothing.
@@ -127,7 +127,7 @@ spec:
             exec:
               command: [test, -e, /tmp/k8s-ee-answered]
             initialDelaySeconds: {{ $values.startupSeconds }}
-            periodSeconds: 30
+            periodSeconds: 20
             timeoutSeconds: 60
             failureThreshold: 2
             terminationGracePeriodSeconds: 1

@@ -223,8 +223,9 @@ def _await_pods(cluster: client.Cluster, name: str) -> None:
     """Older clusters may delete network policies before the pods they fence (CVE-2024-7598)."""
     deadline = time.monotonic() + _PODS_SECONDS
     with watching.watching(cluster, [watching.Subject("Pod", name)]) as watch:
-        while time.monotonic() < deadline and not (watch.complete and not watch.view.of("Pod")):
-            watch.next(deadline - time.monotonic())
+        for view in watch.until(deadline):
+            if not view.of("Pod"):
+                return
 
 
 def _delete_namespace(cluster: client.Cluster, marked: environment.Observed, progress: Progress) -> bool:

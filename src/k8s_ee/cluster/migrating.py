@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -42,11 +41,10 @@ def make_room(
     deleted, said = set[str](), set[str]()
     subjects = [watching.Subject(kind, namespace, labels=tuple(mine.items())) for kind in ("Job", "Pod")]
     with watching.watching(cluster, subjects) as watch:
-        while True:
-            watch.next(deadline - time.monotonic())
-            pods = watch.view.of("Pod")
-            jobs, ending = _in_the_way(watch.view.of("Job"), pods, wanted) if watch.complete else ([], [])
-            if watch.complete and not jobs and not ending:
+        for view in watch.until(deadline):
+            pods = view.of("Pod")
+            jobs, ending = _in_the_way(view.of("Job"), pods, wanted)
+            if not jobs and not ending:
                 return
             for job in jobs:
                 if job["metadata"]["uid"] not in deleted and not _is_working(job, pods):
@@ -56,8 +54,7 @@ def make_room(
                 if one["metadata"]["uid"] not in deleted | said:
                     said.add(one["metadata"]["uid"])
                     progress(f"{one['metadata']['name']}: a migration of an earlier deploy, waiting for its end")
-            if time.monotonic() >= deadline:
-                raise _still_there(namespace, (*jobs, *ending))
+    raise _still_there(namespace, (*jobs, *ending))
 
 
 def completed(cluster: client.Cluster, namespace: str, app: str) -> list[Manifest]:
@@ -87,7 +84,7 @@ def _delete(cluster: client.Cluster, job: Manifest) -> None:
 
 
 def _still_there(namespace: str, left: Sequence[Manifest]) -> errors.NotReady:
-    names = ", ".join(one["metadata"]["name"] for one in left) or "it can not be seen"
+    names = ", ".join(one["metadata"]["name"] for one in left)
     return errors.NotReady(
         f"the migration of an earlier deploy still runs: {names}",
         hint=f"`kubectl -n {namespace} logs --selector app.kubernetes.io/name=migrate` shows what it does; "

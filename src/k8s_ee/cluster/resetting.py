@@ -37,16 +37,13 @@ def stop_app(cluster: client.Cluster, namespace: str, app: str, *, deadline: flo
     remove = functools.partial(delete, cluster, namespace, deadline=deadline)
     pool.side_by_side([functools.partial(remove, job, "Job") for job in cluster.list("Job", namespace, mine)])
     with watching.watching(cluster, [watching.Subject("Pod", namespace, labels=tuple(mine.items()))]) as watch:
-        while True:
-            watch.next(deadline - time.monotonic())
-            left = sorted(pod["metadata"]["name"] for pod in watch.view.of("Pod"))
-            if watch.complete and not left:
+        for view in watch.until(deadline):
+            left = sorted(pod["metadata"]["name"] for pod in view.of("Pod"))
+            if not left:
                 return
-            if time.monotonic() >= deadline:
-                raise errors.NotReady(
-                    f"the app does not stop: {', '.join(left) or 'its pods can not be seen'}",
-                    hint="nothing was deleted; run the same command again",
-                )
+    raise errors.NotReady(
+        f"the app does not stop: {', '.join(left)}", hint="nothing was deleted; run the same command again"
+    )
 
 
 def remove(
@@ -84,16 +81,13 @@ def _left(cluster: client.Cluster, name: str, *, deadline: float) -> tuple[str, 
     """Its provisioner takes it away some time after the claim; one with another reclaim policy stays for good."""
     try:
         with watching.watching(cluster, [watching.Subject(_VOLUME, name=name)]) as watch:
-            while True:
-                watch.next(deadline - time.monotonic())
-                found = watch.view.get(_VOLUME, name)
-                if watch.complete and found is None:
+            for view in watch.until(deadline):
+                found = view.get(_VOLUME, name)
+                if found is None:
                     return ()
-                if found and found["spec"].get("persistentVolumeReclaimPolicy") != "Delete":
-                    return (volumes.described(found),)
-                if time.monotonic() >= deadline:
-                    return (
-                        volumes.described(found) if found else f"{_VOLUME} {name}: whether it is gone was not said",
-                    )
+                left = volumes.described(found)
+                if found["spec"].get("persistentVolumeReclaimPolicy") != "Delete":
+                    break
     except errors.Refused:
-        return (f"{_VOLUME} {name}: not allowed to look whether it is gone",)
+        left = f"{_VOLUME} {name}: not allowed to look whether it is gone"
+    return (left,)

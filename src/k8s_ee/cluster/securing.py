@@ -94,8 +94,9 @@ def _put_back(
 def _await_end_of_app(cluster: client.Cluster, namespace: str, deadline: float) -> None:
     """It may still be writing while it ends. One that does not end in time must not keep its data from being saved."""
     with watching.watching(cluster, [watching.Subject("Pod", namespace)]) as watch:
-        while time.monotonic() < deadline and not (watch.complete and not any(map(_is_app, watch.view.of("Pod")))):
-            watch.next(deadline - time.monotonic())
+        for view in watch.until(deadline):
+            if not any(map(_is_app, view.of("Pod"))):
+                return
 
 
 def _is_app(pod: dict[str, Any]) -> bool:

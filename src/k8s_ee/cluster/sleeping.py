@@ -129,11 +129,11 @@ def stopped(cluster: client.Cluster, namespace: str, *, deadline: float) -> tupl
     if cluster.dry_run:
         return ()
     with watching.watching(cluster, [watching.Subject("Pod", namespace)]) as watch:
-        while True:
-            watch.next(deadline - time.monotonic())
-            left = [pod for pod in watch.view.of("Pod") if not objects.is_over(pod)]
-            if (watch.complete and not left) or time.monotonic() >= deadline:
-                return tuple(sorted(pod["metadata"]["name"] for pod in left))
+        for view in watch.until(deadline):
+            left = [pod for pod in view.of("Pod") if not objects.is_over(pod)]
+            if not left:
+                break
+    return tuple(sorted(pod["metadata"]["name"] for pod in left))
 
 
 def _stop(

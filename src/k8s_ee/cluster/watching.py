@@ -109,6 +109,19 @@ class Watch:
         """Whether every collection was listed at least once: only then does absence mean anything."""
         return {subject.kind for subject in self._subjects} <= self.view.listed
 
+    def until(self, deadline: float) -> Iterator[View]:
+        """All there is, after each change. Ends with what is there at `deadline` (`time.monotonic()`), asked for anew.
+
+        Raises what `next` and `again` raise.
+        """
+        while True:
+            self.next(deadline - time.monotonic())
+            if time.monotonic() >= deadline:
+                yield self.again()
+                return
+            if self.complete:
+                yield self.view
+
     def again(self) -> View:
         """What is there now, apart from `view`: a connection that something in between has lost says nothing more.
 
@@ -238,15 +251,14 @@ def gone(
 
     The object as it was last seen, or {} when it is gone: the API server said 404, or has another uid by that name.
     """
+    left: dict[str, Any] = {}
     with watching(cluster, [Subject(kind, namespace, name)]) as watch:
-        while True:
-            watch.next(deadline - time.monotonic())
-            found = watch.view.get(kind, name)
-            left = found if found and found["metadata"]["uid"] == uid else None
-            if watch.complete and left is None and absent(cluster, kind, name, namespace=namespace, uid=uid):
+        for view in watch.until(deadline):
+            found = view.get(kind, name)
+            left = found if found and found["metadata"]["uid"] == uid else {}
+            if not left and absent(cluster, kind, name, namespace=namespace, uid=uid):
                 return {}
-            if time.monotonic() >= deadline:
-                return left or {"metadata": {"name": name, "uid": uid}}
+    return left or {"metadata": {"name": name, "uid": uid}}
 
 
 def absent(cluster: client.Cluster, kind: str, name: str, *, namespace: str = "", uid: str) -> bool:

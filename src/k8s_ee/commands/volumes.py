@@ -63,9 +63,8 @@ def wait(ctx: session.Session, wanted: model.Database) -> None:
     size, until = quantities.parse(wanted.storage), min(ctx.deadline, time.monotonic() + wanted.startup_seconds)
     name, claim = plan.ENGINES[wanted.engine].claim, None
     with watching.watching(ctx.cluster, [watching.Subject(_KIND, ctx.target().namespace, name)]) as watch:
-        while time.monotonic() < until:
-            watch.next(until - time.monotonic())
-            claim = watch.view.get(_KIND, name)
+        for view in watch.until(until):
+            claim = view.get(_KIND, name)
             if claim and keeping.capacity(claim) >= size:
                 return
     conditions = ((claim or {}).get("status") or {}).get("conditions") or []

@@ -136,3 +136,24 @@ def test_what_is_not_gone_in_time_is_handed_back(kube: wire.Kube, api: cluster.C
         api, "Pod", "app", namespace="n", uid=found["metadata"]["uid"], deadline=time.monotonic() + 0.3
     )
     assert left["status"] == {"phase": "Running"}
+
+
+def test_what_went_behind_a_lost_connection_is_seen_at_the_deadline(kube: wire.Kube, api: cluster.Cluster) -> None:
+    uid = kube.put(PODS, pod("app"))["metadata"]["uid"]
+
+    def lose() -> None:
+        kube.await_watches(1)
+        kube.lose_watches()
+        kube.remove(PODS, "app")
+
+    thread = threading.Thread(target=lose)
+    thread.start()
+    assert watching.gone(api, "Pod", "app", namespace="n", uid=uid, deadline=time.monotonic() + 2) == {}
+    thread.join()
+
+
+def test_until_a_deadline_that_is_over_there_is_one_look(kube: wire.Kube, api: cluster.Cluster) -> None:
+    kube.put(PODS, pod("app"))
+    with watching.watching(api, [SUBJECT]) as watch:
+        seen = [{one["metadata"]["name"] for one in view.of("Pod")} for view in watch.until(time.monotonic() - 1)]
+    assert seen == [{"app"}]

@@ -113,8 +113,8 @@ def test_ready_is_asked_at_once_and_waits_for_the_answer() -> None:
     *_, script, _answered = asked["exec"]["command"]
     assert 'sh /etc/k8s-ee/scripts/ready.sh "${tried:-9}" && ' in script
     assert asked["periodSeconds"] == 1
-    assert "&& sleep 20 &&" in script, "each command in a container costs 0.05 s of a processor, for ever"
-    assert asked["timeoutSeconds"] > 20 + 9, "what it waits before it asks again, and for the answer"
+    assert "&& sleep 30 &&" in script, "each command in a container costs a processor 0.05 s, for ever"
+    assert asked["timeoutSeconds"] > 30 + 9, "what it waits before it asks again, and for the answer"
     assert "startupProbe" not in container, "everybody would wait for it a second longer"
     assert "initialDelaySeconds" not in asked
 
