@@ -127,7 +127,7 @@ spec:
             exec:
               command: [test, -e, /tmp/k8s-ee-answered]
             initialDelaySeconds: {{ $values.startupSeconds }}
-            periodSeconds: 20
+            periodSeconds: 15
             timeoutSeconds: 60
             failureThreshold: 2
             terminationGracePeriodSeconds: 1
