@@ -76,7 +76,7 @@ def _create_namespaces(place: arena.Arena, done: Round, *, round_trip: float, or
 def _deploy(place: arena.Arena, done: Round, *, round_trip: float, order: Sequence[str]) -> None:
     wanted = {side: place.pull_request() for side in order}
     for side in order:
-        time.sleep(random.random())  # noqa: S311 - as in databases.py: or all begin just after the kubelet has looked
+        time.sleep(random.random())  # noqa: S311 - where in the kubelet's second it begins must not hang on the side
         deployed = place.deploy(side, wanted[side], round_trip=round_trip)
         done.seconds[results.DEPLOY, round_trip, side] = deployed.spent.wall
         if side == sides.OURS and not round_trip:

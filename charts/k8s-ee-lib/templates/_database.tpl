@@ -88,7 +88,7 @@ spec:
         - name: {{ $name }}
           image: {{ $values.image }}
           imagePullPolicy: IfNotPresent
-          command: [sh, -c, rm -f /tmp/k8s-ee-answered; exec sh /etc/k8s-ee/scripts/start.sh]
+          command: [sh, -c, rm -f /tmp/k8s-ee-answered*; exec sh /etc/k8s-ee/scripts/start.sh]
           env:
             - {name: SCRIPTS, value: /etc/k8s-ee/scripts}
             - {name: CREDENTIALS, value: /etc/k8s-ee/credentials}
@@ -109,14 +109,15 @@ spec:
                 command: [sh, -c, {{ . | quote }}]
           {{- end }}
           # Asked the moment the container is seen to run, and lasts until there is an answer: a startup probe would be asked up to
-          # a second later. The kubelet may look before it has noted that, so it has to come back soon. Once there was an answer
-          # it takes its time: a command in a container costs more than what it asks. A server that ends is seen without it.
+          # a second later. The kubelet may look before it has noted that, so it has to come back soon. Right after an
+          # answer it takes its time: a command in a container costs more than what it asks. A server that ends is seen without it.
           readinessProbe:
             exec:
               command:
                 - sh
                 - -c
-                - '[ -e "$0" ] && sleep 30 && tried=2; sh /etc/k8s-ee/scripts/ready.sh "${tried:-9}" && : >"$0"'
+                - '[ -e "$0-now" ] && rm "$0-now" && sleep 30 && tried=2;
+                  sh /etc/k8s-ee/scripts/ready.sh "${tried:-9}" && : >"$0-now" && : >"$0"'
                 - /tmp/k8s-ee-answered
             periodSeconds: 1
             timeoutSeconds: 50

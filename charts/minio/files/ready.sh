@@ -82,6 +82,7 @@ clock() { read -r seconds _ </proc/uptime; seconds=${seconds%.*}; }
 if [ "${0##*/}" = ready.sh ]; then
     clock
     # Nodes refuse who asks a Service with nobody behind it six times at once, then once a second, and let others hang.
+    # So many questions are asked in the first two seconds; most databases are there soon after.
     pause=0.3 later=1
     [ -z "${HOST:-}" ] || pause=0.1 later=0.5
     patient=$((seconds + 10)) end=$((seconds + ${1:-0}))

@@ -24,7 +24,6 @@ _GRACE_SECONDS = 1
 _PODS_FIRST_SINCE = (1, 33)
 _PODS_SECONDS = 30.0
 _VOLUME_SECONDS = 60.0
-_LOOK_SECONDS = 5.0
 _RECHECK_SECONDS = 5.0
 """Whoever lost its labels is not watched any more."""
 _CLAIM = "PersistentVolumeClaim"
@@ -163,15 +162,17 @@ def _await_namespaces(
     with watching.watching(cluster, [subject]) as watch:
         while True:
             watch.next(min(_RECHECK_SECONDS, deadline - time.monotonic()))
-            seen = {found["metadata"]["uid"]: found for found in watch.view.of("Namespace")}
-            missing = [uid for uid in waiting if uid not in seen] if watch.complete else []
+            over = time.monotonic() >= deadline
+            view = watch.again() if over else watch.view
+            seen = {found["metadata"]["uid"]: found for found in view.of("Namespace")}
+            missing = [uid for uid in waiting if uid not in seen] if over or watch.complete else []
             checks = [
                 functools.partial(watching.absent, cluster, "Namespace", waiting[uid], uid=uid) for uid in missing
             ]
             for uid, absent in zip(missing, pool.side_by_side(checks), strict=True):
                 if absent:
                     progress(f"namespace {waiting.pop(uid)} is gone")
-            if not waiting or time.monotonic() >= deadline:
+            if not waiting or over:
                 return {uid: seen.get(uid, {"metadata": {"name": name, "uid": uid}}) for uid, name in waiting.items()}
 
 
@@ -273,16 +274,12 @@ def _with_volumes(cluster: client.Cluster, gone: Sequence[Begun], deadline: floa
     """Storage is given back by its provisioner some time after the claim; what stays is named."""
     if not gone:
         return []
-    # Who waited until the very end still has to look: silence would be taken for absence.
-    until = max(min(deadline, time.monotonic() + _VOLUME_SECONDS), time.monotonic() + _LOOK_SECONDS)
+    until = min(deadline, time.monotonic() + _VOLUME_SECONDS)
     names = {str(one.observed.namespace) for one in gone}
     try:
         remaining = volumes.remaining(cluster, names, until)
     except errors.Refused:
         remaining, unknown = [], ("PersistentVolumes: not allowed to look whether they are gone",)
-        return [Receipt(one.observed.namespace, one.observed.uid, deleted=True, left=unknown) for one in gone]
-    if remaining is None:
-        unknown = ("PersistentVolumes: the cluster did not say in time whether they are gone",)
         return [Receipt(one.observed.namespace, one.observed.uid, deleted=True, left=unknown) for one in gone]
     return [
         _receipt(one, [pv for pv in remaining if volumes.namespace_of(pv) == one.observed.namespace]) for one in gone

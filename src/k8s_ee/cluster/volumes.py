@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import time
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -39,22 +38,17 @@ def namespace_of(volume: Mapping[str, Any]) -> str:
     return str(_claim(volume).get("namespace", ""))
 
 
-def remaining(cluster: client.Cluster, namespaces: Collection[str], deadline: float) -> list[Manifest] | None:
-    """What is left of claims that no longer exist; a new environment of that name may have claims of its own.
-
-    None when the cluster did not answer until the deadline.
-    """
+def remaining(cluster: client.Cluster, namespaces: Collection[str], deadline: float) -> list[Manifest]:
+    """What is left of claims that no longer exist; a new environment of that name may have claims of its own."""
     with watching.watching(cluster, [watching.Subject("PersistentVolume")]) as watch:
-        while True:
-            watch.next(deadline - time.monotonic())
-            mine = [pv for pv in watch.view.of("PersistentVolume") if namespace_of(pv) in namespaces]
-            if watch.complete and mine:
+        for view in watch.until(deadline):
+            mine = [pv for pv in view.of("PersistentVolume") if namespace_of(pv) in namespaces]
+            if mine:
                 live = _live_claims(cluster, {namespace_of(pv) for pv in mine})
                 mine = [pv for pv in mine if _claim(pv).get("uid") not in live]
-            if watch.complete and not mine:
-                return []
-            if time.monotonic() >= deadline:
-                return mine if watch.complete else None
+            if not mine:
+                break
+    return mine
 
 
 def _live_claims(cluster: client.Cluster, namespaces: Collection[str]) -> set[str]:

@@ -73,9 +73,13 @@ def _begin(ctx: session.Session, stores: dict[str, Release], rendered: Callable[
     Its pod waits for them by itself, in an init container, but not for a seed. Started together with them, its image is
     there when they are.
     """
+    first = not _deployed_before(ctx)
+    if not first:
+        rendered()  # An app that can't be rendered changes nothing of what serves.
     databases.apply(ctx, stores)
-    if ctx.config.databases and not _deployed_before(ctx) and not seeds.to_come(ctx):
-        app.begin(ctx, _known(ctx, rendered()))
+    release = _known(ctx, rendered())
+    if first and ctx.config.databases and not seeds.to_come(ctx):
+        app.begin(ctx, release)
 
 
 def _deployed_before(ctx: session.Session) -> bool:

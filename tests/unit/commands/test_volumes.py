@@ -77,8 +77,11 @@ def test_a_refusal_for_another_reason_is_told_at_once(world: sweeps.World) -> No
     assert len(world.kube.of("PATCH", "persistentvolumeclaims")) == 1
 
 
-def test_when_no_time_is_left_it_is_not_looked_at_and_that_is_no_crash(world: sweeps.World) -> None:
+def test_when_no_time_is_left_there_is_one_look(world: sweeps.World) -> None:
+    name = world.put(7)
     ctx = world.session(after=sweeps.HOUR, timeout=0, **FACTS)
     ctx.__dict__["config"] = model.Config(project=environment.ProjectId("shop"))
     with pytest.raises(errors.NotReady, match="has not grown to 2Gi: nobody has said why"):
         volumes.wait(ctx, WANTED)
+    world.kube.put(f"{sweeps.NS}/{name}/persistentvolumeclaims", {**CLAIM, "status": {"capacity": {"storage": "2Gi"}}})
+    volumes.wait(ctx, WANTED)

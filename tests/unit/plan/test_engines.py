@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import pathlib
 import re
+import subprocess
 import urllib.parse
 
 import pytest
@@ -119,6 +122,24 @@ def test_ready_is_asked_at_once_and_waits_for_the_answer() -> None:
     assert "initialDelaySeconds" not in asked
 
 
+def test_right_after_an_answer_it_takes_its_time_and_after_none_it_asks_at_once(tmp_path: pathlib.Path) -> None:
+    (container,) = facts.pods(facts.rendered(facts.FULL))["StatefulSet"]["spec"]["containers"]
+    *_, script, _answered = container["readinessProbe"]["exec"]["command"]
+    for name, then in (("sh", "exit $ANSWER"), ("sleep", "exit 0")):
+        program = tmp_path / name
+        program.write_text(f'#!/bin/sh\necho {name} "$@" >>"{tmp_path}/log"\n{then}\n')
+        program.chmod(0o755)
+    environ = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    command = ["/bin/sh", "-c", script, str(tmp_path / "answered")]
+    codes = [subprocess.run(command, env={**environ, "ANSWER": answer}, check=False).returncode for answer in "10010"]
+    ask = "sh /etc/k8s-ee/scripts/ready.sh"
+    assert codes == [1, 0, 0, 1, 0]
+    assert (tmp_path / "log").read_text().splitlines() == [
+        *(f"{ask} 9", f"{ask} 9", "sleep 30", f"{ask} 2"),
+        *("sleep 30", f"{ask} 2", f"{ask} 9"),
+    ]
+
+
 def test_a_database_is_begun_anew_only_when_it_never_answered_within_its_window() -> None:
     (container,) = facts.pods(facts.rendered(facts.FULL))["StatefulSet"]["spec"]["containers"]
     over = container["livenessProbe"]
@@ -128,7 +149,7 @@ def test_a_database_is_begun_anew_only_when_it_never_answered_within_its_window(
     assert (test, exists) == ("test", "-e")
     *_, script, noted = container["readinessProbe"]["exec"]["command"]
     assert (noted, script.endswith(' && : >"$0"')) == (answered, True)
-    assert container["command"][-1].startswith(f"rm -f {answered}; "), "of this start, not of one before"
+    assert container["command"][-1].startswith(f"rm -f {answered}*; "), "of this start, not of one before"
 
 
 def test_readiness_goes_over_the_network() -> None:
