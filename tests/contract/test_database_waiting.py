@@ -24,8 +24,8 @@ SECONDS = 2
 
 
 @pytest.fixture(scope="module")
-def asked(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], int]:
-    """By engine and $HOST. All of them at once: they mostly sleep."""
+def asked(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], list[str]]:
+    """What each client was called with, by engine and $HOST. All of them at once: they mostly sleep."""
     waiting, counts = {}, {}
     for engine, client in CLIENTS.items():
         for host in ("", "127.0.0.1"):
@@ -33,7 +33,9 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], int
             (folder / "count").touch()
             program = folder / "bin" / client
             program.parent.mkdir()
-            program.write_text(f'#!/bin/sh\necho >>"{folder}/count"\necho refused >&2\nexit 1\n')
+            program.write_text(
+                f'#!/bin/sh\necho "$PGCONNECT_TIMEOUT $*" >>"{folder}/count"\necho refused >&2\nexit 1\n'
+            )
             program.chmod(0o755)
             for name, value in LOGIN.items():
                 (folder / name).write_text(value)
@@ -43,7 +45,7 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], int
     for key, (process, count) in waiting.items():
         _output, said = process.communicate(timeout=60)
         assert said.startswith("gave up: "), (key, said)
-        counts[key] = len(count.read_text().splitlines())
+        counts[key] = count.read_text().splitlines()
     return counts
 
 
@@ -53,9 +55,22 @@ def _start(script: pathlib.Path, environ: dict[str, str]) -> subprocess.Popen[st
 
 @pytest.mark.parametrize("engine", plan.ENGINES)
 def test_a_service_is_asked_no_more_often_than_a_node_refuses_at_once(
-    engine: str, asked: dict[tuple[str, str], int]
+    engine: str, asked: dict[tuple[str, str], list[str]]
 ) -> None:
     """Linux sends six ICMP errors to an address at once, then one a second (net.ipv4.icmp_ratelimit). Who gets none
     sends its SYN again after one second, and again after two more."""
-    assert 2 <= asked[engine, ""] <= 6 + SECONDS
-    assert asked[engine, "127.0.0.1"] > asked[engine, ""], "the database asks itself, and is told at once"
+    through, itself = (len(asked[engine, host]) for host in ("", "127.0.0.1"))
+    assert 2 <= through <= 6 + SECONDS
+    assert itself > through, "the database asks itself, and is told at once"
+
+
+LIMITS = {"postgresql": "{} ", "mariadb": "--connect-timeout={} ", "minio": "-T {} "}
+
+
+@pytest.mark.parametrize("engine", LIMITS)
+def test_a_question_that_was_lost_on_its_way_is_soon_asked_anew(
+    engine: str, asked: dict[tuple[str, str], list[str]]
+) -> None:
+    """While a node learns of a Service's first address, a connection may be begun that leads nowhere for good."""
+    for host, seconds in (("", 1), ("127.0.0.1", 3)):
+        assert all(LIMITS[engine].format(seconds) in one for one in asked[engine, host])

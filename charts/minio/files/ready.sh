@@ -71,7 +71,7 @@ lists() {
         /proc/net/tcp /proc/net/tcp6 2>/dev/null || { echo "nobody listens on port $port"; return 1; }
     nothing=$(hash </dev/null)
     sign GET "/$bucket" max-keys=1 "$nothing"
-    wget -q -T 3 -O /dev/null --header "Host: $host" --header "Authorization: $authorization" \
+    wget -q -T "${longest:-3}" -O /dev/null --header "Host: $host" --header "Authorization: $authorization" \
         --header "x-amz-date: $now" --header "x-amz-content-sha256: $nothing" "$endpoint/$bucket?max-keys=1" 2>&1
 }
 
@@ -83,8 +83,9 @@ if [ "${0##*/}" = ready.sh ]; then
     clock
     # Nodes refuse who asks a Service with nobody behind it six times at once, then once a second, and let others hang.
     # So many questions are asked in the first two seconds; most databases are there soon after.
-    pause=0.3 later=1
-    [ -z "${HOST:-}" ] || pause=0.1 later=0.5
+    # A question that is asked while they learn of an address may get lost on the way, however often it is repeated.
+    pause=0.3 later=1 longest=1
+    [ -z "${HOST:-}" ] || pause=0.1 later=0.5 longest=3
     patient=$((seconds + 10)) end=$((seconds + ${1:-0}))
     login
     derive "$(date -u +%Y%m%d)"
@@ -93,6 +94,6 @@ if [ "${0##*/}" = ready.sh ]; then
     until error=$(lists || next); do
         clock; [ "$seconds" -lt "$end" ] || { echo "gave up: $error" >&2; exit 1; }
         # One that takes long has better use for the processor.
-        if [ "$seconds" -lt "$patient" ]; then sleep "$pause"; else sleep "$later"; fi
+        if [ "$seconds" -lt "$patient" ]; then sleep "$pause"; else longest=3 && sleep "$later"; fi
     done
 fi

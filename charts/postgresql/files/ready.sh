@@ -11,16 +11,17 @@ clock() { read -r seconds _ </proc/uptime; seconds=${seconds%.*}; }
 clock
 # Nodes refuse who asks a Service with nobody behind it six times at once, then once a second, and let others hang.
 # So many questions are asked in the first two seconds; most databases are there soon after.
-pause=0.3 later=1
-[ -z "${HOST:-}" ] || pause=0.1 later=0.5
+# A question that is asked while they learn of an address may get lost on the way, however often it is repeated.
+pause=0.3 later=1 longest=1
+[ -z "${HOST:-}" ] || pause=0.1 later=0.5 longest=3
 patient=$((seconds + 10)) end=$((seconds + ${1:-0}))
 for file in "$CREDENTIALS"/PG*; do export "${file##*/}=$(cat "$file")"; done
-export PGCONNECT_TIMEOUT=3 PGHOST="${HOST:-$PGHOST}"
+export PGHOST="${HOST:-$PGHOST}"
 
 answers() {
     # While the database is being prepared there is nothing to ask, and asking would take time from it.
     [ -z "${VOLUME:-}" ] || [ -s "$VOLUME/pgdata/postmaster.pid" ] || { echo "it is still being prepared"; return 1; }
-    psql --no-psqlrc --quiet --output /dev/null --command 'select 1' 2>&1
+    PGCONNECT_TIMEOUT=$longest psql --no-psqlrc --quiet --output /dev/null --command 'select 1' 2>&1
 }
 
 # While the password is being changed, the server may have the next one already.
@@ -29,5 +30,5 @@ next() { [ -s "$CREDENTIALS/NEXT" ] && PGPASSWORD=$(cat "$CREDENTIALS/NEXT") ans
 until error=$(answers || next || exit 1); do
     clock; [ "$seconds" -lt "$end" ] || { echo "gave up: $error" >&2; exit 1; }
     # One that takes long has better use for the processor.
-    if [ "$seconds" -lt "$patient" ]; then sleep "$pause"; else sleep "$later"; fi
+    if [ "$seconds" -lt "$patient" ]; then sleep "$pause"; else longest=3 && sleep "$later"; fi
 done

@@ -26,15 +26,16 @@ if [ "${0##*/}" = ready.sh ]; then
     clock
     # Nodes refuse who asks a Service with nobody behind it six times at once, then once a second, and let others hang.
     # So many questions are asked in the first two seconds; most databases are there soon after.
-    pause=0.3 later=1
-    [ -z "${HOST:-}" ] || pause=0.1 later=0.5
-    patient=$((seconds + 10)) end=$((seconds + ${1:-0})) longest=3
+    # A question that is asked while they learn of an address may get lost on the way, however often it is repeated.
+    pause=0.3 later=1 longest=1
+    [ -z "${HOST:-}" ] || pause=0.1 later=0.5 longest=3
+    patient=$((seconds + 10)) end=$((seconds + ${1:-0}))
     # While the password is being changed, the server may have the next one already.
     answers() { answer=$(ask ping 2>&1) && [ "$answer" = PONG ]; }
     next() { [ -s "$CREDENTIALS/NEXT" ] && REDISCLI_AUTH=$(cat "$CREDENTIALS/NEXT") answers; }
     until answers || next; do
         clock; [ "$seconds" -lt "$end" ] || { echo "gave up: $answer" >&2; exit 1; }
         # One that takes long has better use for the processor.
-        if [ "$seconds" -lt "$patient" ]; then sleep "$pause"; else sleep "$later"; fi
+        if [ "$seconds" -lt "$patient" ]; then sleep "$pause"; else longest=3 && sleep "$later"; fi
     done
 fi

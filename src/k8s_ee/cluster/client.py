@@ -21,6 +21,7 @@ Manifest = dict[str, Any]
 
 _VERSION = messages.Request("GET", "/version", "its version")
 _PAGE = "500"
+_BESIDE = 2
 _WATCH_SECONDS = 240
 _WATCH_SILENCE = 90
 """Seconds after which a connection counts as lost. The API server sends a bookmark a minute (none of Events: they are
@@ -52,7 +53,7 @@ class Cluster:
 
     def warm(self) -> None:
         """Opens in the background the connections that work side by side, and what goes beside it, will need."""
-        for _ in range(pool.SIZE):
+        for _ in range(pool.SIZE + _BESIDE):
             threading.Thread(target=self._touch, daemon=True).start()
 
     def _touch(self) -> None:

@@ -37,7 +37,8 @@ class Transport:
         self._access = access
         self._user_agent = user_agent
         self._proxy = access.proxy or _proxy_of(access.server)
-        self._pool = _pool(access, self._proxy)
+        # A watch keeps its connection and takes it along when it ends: it must not be one that requests go on over.
+        self._pool, self._streams = (_pool(access, self._proxy) for _ in range(2))
 
     def send(self, request: Request, *, expected: Collection[int] = ()) -> Answer:
         """The answer when it is 2xx or its status is `expected`.
@@ -138,7 +139,8 @@ class Transport:
             headers["Content-Type"] = request.content_type
             body = json.dumps(request.body, separators=(",", ":")).encode()
         query = "?" + urllib.parse.urlencode(request.query) if request.query else ""
-        return self._pool.request(
+        connections = self._pool if preload else self._streams
+        return connections.request(
             request.method,
             self._access.server + request.path + query,
             body=body,
