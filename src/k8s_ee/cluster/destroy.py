@@ -23,6 +23,7 @@ _GRACE_SECONDS = 1
 """Nobody is served any more, so nothing has to be drained: the end waits for the slowest pod."""
 _PODS_FIRST_SINCE = (1, 33)
 _PODS_SECONDS = 30.0
+_LOOK_SECONDS = 5.0
 _VOLUME_SECONDS = 60.0
 _RECHECK_SECONDS = 5.0
 """Whoever lost its labels is not watched any more."""
@@ -274,7 +275,8 @@ def _with_volumes(cluster: client.Cluster, gone: Sequence[Begun], deadline: floa
     """Storage is given back by its provisioner some time after the claim; what stays is named."""
     if not gone:
         return []
-    until = min(deadline, time.monotonic() + _VOLUME_SECONDS)
+    # Also for whoever waited for the namespace until the very end.
+    until = max(min(deadline, time.monotonic() + _VOLUME_SECONDS), time.monotonic() + _LOOK_SECONDS)
     names = {str(one.observed.namespace) for one in gone}
     try:
         remaining = volumes.remaining(cluster, names, until)
