@@ -116,9 +116,13 @@ def test_starting_what_runs_changes_nothing(own: cluster.Sandbox, web: conftest.
     assert _pods(web) == pods
 
 
-def test_after_down_it_starts_with_an_empty_cluster(own: cluster.Sandbox, web: conftest.Kubectl) -> None:
+def test_after_down_nothing_is_left_and_it_starts_with_an_empty_cluster(web: conftest.Kubectl, before: Traces) -> None:
     assert "web" in web("get", "deployments")
+    assert _traces().processes
     cluster.down(_NAME, progress.Progress())
+    assert _traces() == before
+    assert not state.place(_NAME).run.exists()
+    assert cluster.status(_NAME) is None
     again = cluster.up(_NAME, "node", progress.Progress())
     assert "web" not in conftest.kubectl_for(again.kubeconfig)("get", "deployments")
 
@@ -169,7 +173,7 @@ def _state() -> state.State:
     return found
 
 
-@pytest.mark.parametrize("killed", ["launcher", "init"])
+@pytest.mark.parametrize("killed", ["launcher", pytest.param("init", marks=pytest.mark.long)])
 def test_a_node_killed_as_a_whole_leaves_no_process_and_starts_again(own: cluster.Sandbox, killed: str) -> None:
     launcher = _state().pid
     init = int(pathlib.Path(f"/proc/{launcher}/task/{launcher}/children").read_text().split()[0])
@@ -185,14 +189,6 @@ def test_a_cluster_without_its_state_file_is_found_and_replaced(own: cluster.San
     assert cluster.status(_NAME) is None
     cluster.up(_NAME, "node", progress.Progress())
     assert len(_output("ip", "netns", "pids", "k8s-ee-fault").split()) < 40
-
-
-def test_nothing_is_left_after_down(own: cluster.Sandbox, before: Traces) -> None:
-    assert _traces().processes
-    cluster.down(_NAME, progress.Progress())
-    assert _traces() == before
-    assert not state.place(_NAME).run.exists()
-    assert cluster.status(_NAME) is None
 
 
 def test_addresses_that_the_host_routes_already_are_left_alone(before: Traces) -> None:

@@ -296,7 +296,7 @@ def test_files_that_are_no_database_are_left_alone(kind: Kind) -> None:
 
 
 @EACH
-@pytest.mark.parametrize("times", [4, pytest.param(60, marks=[pytest.mark.long, pytest.mark.timeout(900)])])
+@pytest.mark.parametrize("times", [3, pytest.param(60, marks=[pytest.mark.long, pytest.mark.timeout(900)])])
 def test_killed_at_any_moment_the_next_start_goes_on(kind: Kind, times: int) -> None:
     with servers.made(kind.engine, image=kind.image) as server:
         servers.killed_at_random_moments(server, times=times, longest=2.5)

@@ -302,7 +302,7 @@ def begun_again(server: servers.Server, *, times: int) -> None:
 
 
 def test_killed_at_any_moment_the_next_start_goes_on(server: servers.Server) -> None:
-    begun_again(server, times=8)
+    begun_again(server, times=4)
 
 
 @pytest.mark.long

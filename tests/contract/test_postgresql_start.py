@@ -149,7 +149,7 @@ def begun_again(database: postgres.Database, *, times: int) -> None:
 
 
 def test_killed_at_any_moment_the_next_start_goes_on(database: postgres.Database) -> None:
-    begun_again(database, times=8)
+    begun_again(database, times=4)
 
 
 @pytest.mark.long
