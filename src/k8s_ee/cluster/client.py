@@ -22,6 +22,7 @@ Manifest = dict[str, Any]
 _VERSION = messages.Request("GET", "/version", "its version")
 _PAGE = "500"
 _BESIDE = 2
+"""Connections for what is read while a step is applied `pool.SIZE` wide."""
 _WATCH_SECONDS = 240
 _WATCH_SILENCE = 90
 """Seconds after which a connection counts as lost. The API server sends a bookmark a minute (none of Events: they are

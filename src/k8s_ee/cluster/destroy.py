@@ -23,8 +23,8 @@ _GRACE_SECONDS = 1
 """Nobody is served any more, so nothing has to be drained: the end waits for the slowest pod."""
 _PODS_FIRST_SINCE = (1, 33)
 _PODS_SECONDS = 30.0
-_LOOK_SECONDS = 5.0
 _VOLUME_SECONDS = 60.0
+_LOOK_SECONDS = 5.0
 _RECHECK_SECONDS = 5.0
 """Whoever lost its labels is not watched any more."""
 _CLAIM = "PersistentVolumeClaim"

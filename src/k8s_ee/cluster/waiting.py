@@ -241,20 +241,15 @@ def served(cluster: client.Cluster, namespace: str, service: str, sha: str, *, d
         return {sha}
     subjects = [watching.Subject("EndpointSlice", namespace), watching.Subject("Pod", namespace)]
     with watching.watching(cluster, subjects) as watch:
-        while True:
-            watch.next(min(deadline - time.monotonic(), math.inf))
-            seen = _serving(watch.view, service)
-            if watch.complete and seen == {sha}:
+        for view in watch.until(deadline):
+            seen = _serving(view, service)
+            if seen == {sha}:
                 return seen
-            if time.monotonic() >= deadline:
-                seen = _serving(watch.again(), service)
-                if seen == {sha}:
-                    return seen
-                names = ", ".join(sorted(one[:7] or "unknown" for one in seen)) or "nothing"
-                raise errors.NotReady(
-                    f"{service} does not serve commit {sha[:7]}: {names} does",
-                    hint=f"kubectl -n {namespace} get endpointslices,pods",
-                )
+    names = ", ".join(sorted(one[:7] or "unknown" for one in seen)) or "nothing"
+    raise errors.NotReady(
+        f"{service} does not serve commit {sha[:7]}: {names} does",
+        hint=f"kubectl -n {namespace} get endpointslices,pods",
+    )
 
 
 def _serving(view: watching.View, service: str) -> set[str]:
