@@ -70,7 +70,11 @@ def stuck_pods(stateful: Manifest, all_pods: Iterable[Manifest]) -> tuple[Manife
     if status.get("updateRevision") == status.get("currentRevision"):
         return ()
     old = objects.of_revision(stateful, all_pods, newest=False)
-    return tuple(pod for pod in old if any(finding.patience < pods.NEVER for finding in pods.findings(pod, ())))
+    return tuple(pod for pod in old if any(_stuck(finding) for finding in pods.findings(pod, ())))
+
+
+def _stuck(finding: Finding) -> bool:
+    return finding.patience < pods.NEVER and not finding.starting
 
 
 def job(found: Manifest, all_pods: Iterable[Manifest], events: Sequence[Manifest]) -> tuple[Finding, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -84,10 +85,17 @@ def terminated(status: Manifest) -> Manifest | None:
 
 
 def memory_limit(pod: Manifest, container: str) -> str:
-    for found in (pod.get("spec") or {}).get("containers") or []:
-        if found["name"] == container:
-            return str(((found.get("resources") or {}).get("limits") or {}).get("memory") or "")
-    return ""
+    limits = (_container(pod, container).get("resources") or {}).get("limits") or {}
+    return str(limits.get("memory") or "")
+
+
+def startup_window(pod: Manifest, container: str) -> float:
+    """Seconds until the kubelet begins it anew if it has not come up; infinite where nobody asks."""
+    return float((_container(pod, container).get("livenessProbe") or {}).get("initialDelaySeconds") or math.inf)
+
+
+def _container(pod: Manifest, name: str) -> Manifest:
+    return next((one for one in (pod.get("spec") or {}).get("containers") or [] if one["name"] == name), {})
 
 
 def events_of(item: Manifest, events: Sequence[Manifest], *, reason: str = "") -> list[Manifest]:

@@ -25,7 +25,8 @@ class Finding:
 
     `pod` and `container` say whose logs tell more; `restarted`: the log of the previous container is the one to read.
     `refused_port` is the port on which nothing answers a probe. `placeless`: a node is being added for the pod, and the
-    time for its start has not begun.
+    time for its start has not begun. `starting`: it runs and has yet to answer, and its patience is the time for that,
+    whatever is seen of it meanwhile.
     """
 
     cause: str
@@ -36,6 +37,7 @@ class Finding:
     restarted: bool = False
     refused_port: int = 0
     placeless: bool = False
+    starting: bool = False
     events: tuple[str, ...] = ()
 
 
@@ -66,7 +68,6 @@ _NO_PROGRAM = re.compile(  # in the words of runc, and of crun, which capitalize
     r"executable file .*not found|no such file or directory|permission denied|is a directory", re.IGNORECASE
 )
 _REFUSED = re.compile(r"dial tcp \S+:(\d+): connect: connection refused")
-_OVER = re.compile(r"failed (startup|liveness) probe")
 _STATUS = re.compile(r"HTTP probe failed with statuscode: (\d{3})")
 _LISTENING = re.compile(
     r"(?:listen|started|running|serving|bound|ready)\w*\b[^\n]{0,60}?"
@@ -104,7 +105,7 @@ def _container(pod: Manifest, status: Manifest, events: Sequence[Manifest]) -> l
     if ended and ended.get("reason") in _START_REASONS:
         return [_cannot_start(name, ended.get("message", ""))]
     if "running" in state or ended:
-        return _probe(name, events, running="running" in state)
+        return [] if status.get("ready") else _probe(pod, name, events, running="running" in state)
     return []
 
 
@@ -189,11 +190,11 @@ def crash(pod: Manifest, status: Manifest, ended: Manifest) -> Finding:
     return Finding(cause=cause, hint=hint, patience=0, container=name, restarted=restarted)
 
 
-def _probe(name: str, events: Sequence[Manifest], *, running: bool) -> list[Finding]:
+def _probe(pod: Manifest, name: str, events: Sequence[Manifest], *, running: bool) -> list[Finding]:
     """A refused or failing probe is normal while an app starts; it is final when the startup window has passed."""
-    texts = [objects.text(event) for event in events if event.get("reason") in ("Unhealthy", "Killing")]
-    over = any(_OVER.search(text) for text in texts)
-    base = Finding(cause="", patience=0 if over else NEVER, container=name, restarted=not running)
+    window = objects.startup_window(pod, name)
+    texts = [objects.text(event) for event in objects.events_of(pod, events, reason="Unhealthy")]
+    base = Finding(cause="", patience=window, container=name, restarted=not running, starting=True)
     for text in reversed(texts):
         refused, status = _REFUSED.search(text), _STATUS.search(text)
         if refused:
@@ -202,10 +203,8 @@ def _probe(name: str, events: Sequence[Manifest], *, running: bool) -> list[Find
             cause = f"{name} answers its health path with {status[1]}"
             hint = "app.healthPath must answer 2xx, without a login"
             return [dataclasses.replace(base, cause=cause, hint=hint)]
-    if not over:
-        return []
-    cause = f"{name} did not answer its health check within its startup window"
-    return [dataclasses.replace(base, cause=cause, hint="what does it wait for? app.startupSeconds gives it longer")]
+    cause, hint = f"{name} did not answer its health check", "what does it wait for? startupSeconds gives it longer"
+    return [] if window == NEVER else [dataclasses.replace(base, cause=cause, hint=hint)]
 
 
 def _nothing_listens(base: Finding, port: int) -> Finding:

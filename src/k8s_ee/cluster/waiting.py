@@ -127,7 +127,7 @@ class _Wait:
     def _final(self, name: str, findings: Sequence[pods.Finding]) -> pods.Finding | None:
         """The first that has lasted for longer than it may."""
         now = time.monotonic()
-        current = {(name, finding.pod, finding.cause): finding for finding in findings}
+        current = {(name, f.pod, f.container if f.starting else f.cause): f for f in findings}
         for key in [key for key in self._since if key[0] == name and key not in current]:
             del self._since[key]
         for key, finding in current.items():

@@ -9,6 +9,7 @@ import pytest
 from k8s_ee.cluster import diagnose, pods
 
 IMAGE = "registry.example.com:5000/shop@sha256:" + "5" * 64
+WINDOW = 150
 
 
 def pod(
@@ -19,9 +20,11 @@ def pod(
         state = {"waiting": {"reason": waiting, "message": message}}
     last = {"terminated": ended} if ended else {}
     status = {"name": "app", "image": IMAGE, "state": state, "lastState": last, "restartCount": 1 if ended else 0}
+    asked = {"tcpSocket": {"port": "http"}, "initialDelaySeconds": WINDOW}
+    container = {"name": "app", "resources": {"limits": {"memory": "64Mi"}}, "livenessProbe": asked}
     return {
         "metadata": {"name": "app-1", "uid": "pod", **more},
-        "spec": {"containers": [{"name": "app", "resources": {"limits": {"memory": "64Mi"}}}]},
+        "spec": {"containers": [container]},
         "status": {"containerStatuses": [status]},
     }
 
@@ -108,18 +111,34 @@ def test_a_crash_loop_says_how_it_ended(ended: dict[str, Any], cause: str) -> No
     assert (finding.patience, finding.restarted, finding.container) == (0, True, "app")
 
 
-def test_one_crash_alone_is_no_verdict() -> None:
-    assert pods.findings(pod(running=True, ended={"exitCode": 1, "reason": "Error"}), []) == []
+REFUSED = 'Readiness probe failed: Get "http://10.0.0.5:3000/": dial tcp 10.0.0.5:3000: connect: connection refused'
+NOT_FOUND = "Readiness probe failed: HTTP probe failed with statuscode: 404"
 
 
-REFUSED = 'Startup probe failed: Get "http://10.0.0.5:3000/": dial tcp 10.0.0.5:3000: connect: connection refused'
+@pytest.mark.parametrize(("events", "cause"), [
+    ([], "app did not answer its health check"),
+    ([event("Unhealthy", REFUSED)], "nothing listens on its port 3000"),
+    ([event("Unhealthy", REFUSED), event("Unhealthy", NOT_FOUND)], "answers its health path with 404"),
+])  # fmt: skip
+@pytest.mark.parametrize("ended", [None, {"exitCode": 1, "reason": "Error"}])
+def test_what_does_not_answer_yet_has_its_startup_window_for_it(
+    events: list[dict[str, Any]], cause: str, ended: dict[str, Any] | None
+) -> None:
+    finding = only(pods.findings(pod(running=True, ended=ended), events))
+    assert cause in finding.cause
+    assert (finding.patience, finding.starting) == (WINDOW, True)
 
 
-def test_a_refused_probe_is_normal_until_the_startup_window_has_passed() -> None:
-    starting = only(pods.findings(pod(running=True), [event("Unhealthy", REFUSED)]))
-    assert (starting.patience, starting.refused_port) == (pods.NEVER, 3000)
-    over = [event("Unhealthy", REFUSED), event("Killing", "Container app failed startup probe, will be restarted")]
-    assert only(pods.findings(pod(running=True), over)).patience == 0
+def test_of_a_container_that_nobody_asks_nothing_is_said() -> None:
+    silent = pod(running=True)
+    del silent["spec"]["containers"][0]["livenessProbe"]
+    assert pods.findings(silent, []) == []
+
+
+def test_a_container_that_answers_is_not_blamed_for_another_that_does_not() -> None:
+    found = pod(running=True)
+    found["status"]["containerStatuses"][0]["ready"] = True
+    assert pods.findings(found, [event("Unhealthy", REFUSED)]) == []
 
 
 @pytest.mark.parametrize("line", [
@@ -207,7 +226,7 @@ CRASHING: dict[str, Any] = {"waiting": "CrashLoopBackOff", "ended": {"exitCode":
 
 def test_only_pods_of_the_new_replica_set_count() -> None:
     sets = [replica_set("1", refusal("exceeded quota: old")), replica_set("2")]
-    old, new = owned(pod(**CRASHING), "rs-1"), owned(pod(running=True), "rs-2")
+    old, new = owned(pod(**CRASHING), "rs-1"), owned(pod(), "rs-2")
     assert diagnose.deployment(deployment(), sets, [old, new], []) == ()
     assert diagnose.deployment(deployment(), sets, [owned(pod(**CRASHING), "rs-2")], []) != ()
 
@@ -303,7 +322,7 @@ def refused_once(uid: str) -> dict[str, Any]:
 def test_a_pod_that_was_refused_and_then_created_is_not_refused_any_more() -> None:
     status = {"updateRevision": "new"}
     stateful: dict[str, Any] = {"metadata": {"uid": "sts"}, "spec": {"replicas": 1}, "status": status}
-    found = owned(pod(running=True), "sts")
+    found = owned(pod(), "sts")
     found["metadata"]["labels"] = {"controller-revision-hash": "new"}
     (finding,) = diagnose.stateful_set(stateful, [], [refused_once("sts")])
     assert "quota is too small" in finding.cause
@@ -312,4 +331,4 @@ def test_a_pod_that_was_refused_and_then_created_is_not_refused_any_more() -> No
     assert diagnose.stateful_set(stateful, [ending], [refused_once("sts")]) == (finding,)
     job: dict[str, Any] = {"metadata": {"uid": "job"}, "spec": {}, "status": {}}
     assert len(diagnose.job(job, [], [refused_once("job")])) == 1
-    assert diagnose.job(job, [owned(pod(running=True), "job")], [refused_once("job")]) == ()
+    assert diagnose.job(job, [owned(pod(), "job")], [refused_once("job")]) == ()

@@ -15,6 +15,7 @@ from tests.wire import kube as wire
 NAMESPACE = "shop-pr-7"
 DEPLOYMENTS = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments"
 PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
+EVENTS = f"/api/v1/namespaces/{NAMESPACE}/events"
 REPLICA_SETS = f"/apis/apps/v1/namespaces/{NAMESPACE}/replicasets"
 WANTED = [("Deployment", "app")]
 
@@ -41,6 +42,18 @@ def crashing() -> dict[str, Any]:
 def replica_set() -> dict[str, Any]:
     annotations = {"deployment.kubernetes.io/revision": "1"}
     return {"metadata": {"name": "app-x", "uid": "rs", "annotations": annotations, "ownerReferences": [{"uid": "d"}]}}
+
+
+def starting(*, seconds: float) -> dict[str, Any]:
+    asked = {"livenessProbe": {"initialDelaySeconds": seconds}}
+    metadata = {"name": "app-1", "uid": "p", "ownerReferences": [{"uid": "rs"}]}
+    status = {"containerStatuses": [{"name": "main", "state": {"running": {}}}]}
+    return {"metadata": metadata, "spec": {"containers": [{"name": "main", **asked}]}, "status": status}
+
+
+def unhealthy(name: str, message: str) -> dict[str, Any]:
+    metadata, about = {"name": name, "uid": name}, {"uid": "p"}
+    return {"metadata": metadata, "involvedObject": about, "reason": "Unhealthy", "message": message, "type": "Warning"}
 
 
 def wait(api: cluster.Cluster, *, seconds: float = 10, lines: list[str] | None = None, **more: float) -> None:
@@ -96,6 +109,23 @@ def test_dropped_watches_and_expired_versions_are_survived(kube: wire.Kube, api:
     thread = later(kube, kube.drop_watches, lose_everything)
     wait(api)
     thread.join()
+
+
+def test_what_does_not_answer_has_one_startup_window_whatever_is_seen_of_it_meanwhile(
+    kube: wire.Kube, api: cluster.Cluster
+) -> None:
+    kube.put(DEPLOYMENTS, deployment(updated=0))
+    kube.put(REPLICA_SETS, replica_set())
+    kube.put(PODS, starting(seconds=3))
+    kube.put(EVENTS, unhealthy("a", "Readiness probe failed: dial tcp 10.0.0.5:3000: connect: connection refused"))
+    failed = "Readiness probe failed: HTTP probe failed with statuscode: 404"
+    late = threading.Timer(2.5, kube.put, (EVENTS, {**unhealthy("b", failed), "lastTimestamp": "2026-01-01T00:00:00Z"}))
+    late.start()
+    began = time.monotonic()
+    with pytest.raises(errors.NotReady, match="answers its health path with 404"):
+        wait(api, seconds=60)
+    assert 3 <= time.monotonic() - began < 5
+    late.join()
 
 
 def endpoints(uid: str) -> dict[str, Any]:
@@ -164,7 +194,7 @@ def without_node(kube: wire.Kube) -> None:
     kube.put(DEPLOYMENTS, deployment(updated=0))
     kube.put(REPLICA_SETS, replica_set())
     kube.put(PODS, {"metadata": metadata, "status": {"conditions": [unscheduled]}})
-    kube.put(f"/api/v1/namespaces/{NAMESPACE}/events", told)
+    kube.put(EVENTS, told)
 
 
 def test_the_time_for_a_start_begins_once_there_is_a_node_for_it(kube: wire.Kube, api: cluster.Cluster) -> None:
