@@ -17,10 +17,7 @@ from tests.cluster import environments, workloads
 pytestmark = pytest.mark.cluster
 
 SLEEP = "import time; time.sleep(9999)"
-ASKED: dict[str, Any] = {
-    "readinessProbe": {"httpGet": {"path": "/health", "port": "http"}, "periodSeconds": 1},
-    "livenessProbe": {"tcpSocket": {"port": "http"}, "initialDelaySeconds": 12},
-}
+STARTUP = {"httpGet": {"path": "/health", "port": "http"}, "periodSeconds": 1, "failureThreshold": 12}
 CRASH = "print('first words'); raise SystemExit(3)"
 NOT_FOUND = """
 import http.server
@@ -71,13 +68,13 @@ def broken(image: str, registry: str) -> dict[str, dict[str, Any]]:
     made = [
         script("no-such-image", of=f"{registry}/base@sha256:{'0' * 64}"),
         no_login,
-        script("crash", CRASH, **ASKED),
-        script("ends", "print('done')", **ASKED),
+        script("crash", CRASH, startupProbe=STARTUP),
+        script("ends", "print('done')", startupProbe=STARTUP),
         script("no-such-command", command=["/no/such/program"]),
-        script("memory", hungry, resources={"limits": {"memory": "48Mi"}}, **ASKED),
-        script("another-port", "print('Listening on http://0.0.0.0:8081'); " + SLEEP, **ASKED),
-        script("deaf", **ASKED),
-        script("health-path", NOT_FOUND, **ASKED),
+        script("memory", hungry, resources={"limits": {"memory": "48Mi"}}, startupProbe=STARTUP),
+        script("another-port", "print('Listening on http://0.0.0.0:8081'); " + SLEEP, startupProbe=STARTUP),
+        script("deaf", startupProbe=STARTUP),
+        script("health-path", NOT_FOUND, startupProbe=STARTUP),
         script("no-such-secret", envFrom=[{"secretRef": {"name": "app-env"}}]),
         script("no-room", resources={"requests": {"memory": "9000Gi"}}),
         pod_security_context(script("root"), runAsNonRoot=True, runAsUser=0, seccompProfile=seccomp),
@@ -138,14 +135,14 @@ def test_what_can_not_work_is_named_with_its_fix_long_before_the_deadline(
 
 def test_the_last_lines_of_what_crashed_are_quoted_redacted_and_without_escapes(home: environments.Home) -> None:
     source = "print('\\x1b[31mpassword=hunter2\\x1b[0m'); raise SystemExit(1)"
-    home.apply(environments.script("app", home.image, source, **ASKED))
+    home.apply(environments.script("app", home.image, source, startupProbe=STARTUP))
     with pytest.raises(errors.NotReady) as caught:
         home.wait([("Deployment", "app")], redact=lambda text: text.replace("hunter2", "***"))
     assert caught.value.evidence == ("password=***",)
 
 
 def test_a_broken_old_version_is_not_blamed_on_the_new_one(home: environments.Home) -> None:
-    failure(home, environments.script("app", home.image, CRASH, **ASKED))
+    failure(home, environments.script("app", home.image, CRASH, startupProbe=STARTUP))
     home.ready(environments.server("app", home.image))
 
 
@@ -154,7 +151,7 @@ def test_a_broken_new_version_leaves_the_old_one_serving(home: environments.Home
     home.ready(environments.server("app", home.image))
     home.apply(service)
     cluster.waiting.served(home.api, home.name, "app", environments.SHA, deadline=environments.soon())
-    failure(home, environments.script("app", home.image, CRASH, **ASKED))
+    failure(home, environments.script("app", home.image, CRASH, startupProbe=STARTUP))
     assert cluster.serving(home.api, home.name, "app") == {environments.SHA}
 
 
@@ -237,7 +234,7 @@ def test_a_deployment_deleted_meanwhile_ends_the_wait(home: environments.Home) -
 
 
 def test_logs_are_read_of_every_container_of_a_component(home: environments.Home) -> None:
-    failure(home, environments.script("app", home.image, CRASH, **ASKED))
+    failure(home, environments.script("app", home.image, CRASH, startupProbe=STARTUP))
     found = cluster.logs(home.api, home.name, "app", redact=environments.plain)
     assert {log.container for log in found} == {"main"}
     assert all(log.lines == ("first words",) for log in found)

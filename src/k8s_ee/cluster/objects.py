@@ -90,8 +90,12 @@ def memory_limit(pod: Manifest, container: str) -> str:
 
 
 def startup_window(pod: Manifest, container: str) -> float:
-    """Seconds until the kubelet begins it anew if it has not come up; infinite where nobody asks."""
-    return float((_container(pod, container).get("livenessProbe") or {}).get("initialDelaySeconds") or math.inf)
+    """Seconds after which the kubelet begins it anew if it has not answered by then; infinite where nobody asks."""
+    asked = _container(pod, container)
+    startup, liveness = asked.get("startupProbe"), asked.get("livenessProbe") or {}
+    if startup:
+        return float(startup.get("periodSeconds", 10) * startup.get("failureThreshold", 3))
+    return float(liveness.get("initialDelaySeconds") or math.inf)
 
 
 def _container(pod: Manifest, name: str) -> Manifest:

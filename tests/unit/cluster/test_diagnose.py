@@ -129,6 +129,18 @@ def test_what_does_not_answer_yet_has_its_startup_window_for_it(
     assert (finding.patience, finding.starting) == (WINDOW, True)
 
 
+@pytest.mark.parametrize("asked", [
+    {"startupProbe": {"periodSeconds": 2, "failureThreshold": 20}, "livenessProbe": {"initialDelaySeconds": 90}},
+    {"startupProbe": {"failureThreshold": 4}},
+    {"livenessProbe": {"initialDelaySeconds": 40}},
+])  # fmt: skip
+def test_the_startup_window_is_the_one_that_the_kubelet_has_been_told(asked: dict[str, Any]) -> None:
+    found = pod(running=True)
+    del found["spec"]["containers"][0]["livenessProbe"]
+    found["spec"]["containers"][0] |= asked
+    assert only(pods.findings(found, [])).patience == 40
+
+
 def test_of_a_container_that_nobody_asks_nothing_is_said() -> None:
     silent = pod(running=True)
     del silent["spec"]["containers"][0]["livenessProbe"]
