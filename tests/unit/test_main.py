@@ -235,9 +235,13 @@ def test_the_clock_of_the_janitor_can_only_be_moved_for_looking_ahead_or_on_a_gi
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes somebody else")
 def test_who_has_no_home_is_told_that_there_is_no_kubeconfig(folder: pathlib.Path) -> None:
     folder.chmod(0o755)
-    nobody = ["setpriv", "--reuid=54321", "--regid=54321", "--clear-groups", PROGRAM, "list"]
+    nobody = ["setpriv", "--reuid=54321", "--regid=54321", "--clear-groups"]
+    if subprocess.run([*nobody, sys.executable, "-c", ""], capture_output=True, check=False).returncode:
+        pytest.skip("the interpreter lies where nobody else may read")
     clean = {"PATH": os.environ["PATH"]}
-    done = subprocess.run(nobody, cwd="/", env=clean, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        [*nobody, PROGRAM, "list"], cwd="/", env=clean, capture_output=True, text=True, timeout=60, check=False
+    )
     assert (done.returncode, "no kubeconfig at ~/.kube/config" in done.stderr) == (5, True), done.stderr
 
 

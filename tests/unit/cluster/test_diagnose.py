@@ -20,13 +20,17 @@ def pod(
         state = {"waiting": {"reason": waiting, "message": message}}
     last = {"terminated": ended} if ended else {}
     status = {"name": "app", "image": IMAGE, "state": state, "lastState": last, "restartCount": 1 if ended else 0}
-    asked = {"tcpSocket": {"port": "http"}, "initialDelaySeconds": WINDOW}
-    container = {"name": "app", "resources": {"limits": {"memory": "64Mi"}}, "livenessProbe": asked}
     return {
         "metadata": {"name": "app-1", "uid": "pod", **more},
-        "spec": {"containers": [container]},
+        "spec": {"containers": [{"name": "app", "resources": {"limits": {"memory": "64Mi"}}}]},
         "status": {"containerStatuses": [status]},
     }
+
+
+def starting(*, ended: dict[str, Any] | None = None, **probes: dict[str, Any]) -> dict[str, Any]:
+    found = pod(running=True, ended=ended)
+    found["spec"]["containers"][0] |= probes or {"startupProbe": {"periodSeconds": 1, "failureThreshold": WINDOW}}
+    return found
 
 
 def event(reason: str, message: str, *, uid: str = "pod", type_: str = "Warning") -> dict[str, Any]:
@@ -111,8 +115,12 @@ def test_a_crash_loop_says_how_it_ended(ended: dict[str, Any], cause: str) -> No
     assert (finding.patience, finding.restarted, finding.container) == (0, True, "app")
 
 
-REFUSED = 'Readiness probe failed: Get "http://10.0.0.5:3000/": dial tcp 10.0.0.5:3000: connect: connection refused'
-NOT_FOUND = "Readiness probe failed: HTTP probe failed with statuscode: 404"
+def test_one_crash_alone_is_no_verdict() -> None:
+    assert pods.findings(pod(running=True, ended={"exitCode": 1, "reason": "Error"}), []) == []
+
+
+REFUSED = 'Startup probe failed: Get "http://10.0.0.5:3000/": dial tcp 10.0.0.5:3000: connect: connection refused'
+NOT_FOUND = "Startup probe failed: HTTP probe failed with statuscode: 404"
 
 
 @pytest.mark.parametrize(("events", "cause"), [
@@ -124,7 +132,7 @@ NOT_FOUND = "Readiness probe failed: HTTP probe failed with statuscode: 404"
 def test_what_does_not_answer_yet_has_its_startup_window_for_it(
     events: list[dict[str, Any]], cause: str, ended: dict[str, Any] | None
 ) -> None:
-    finding = only(pods.findings(pod(running=True, ended=ended), events))
+    finding = only(pods.findings(starting(ended=ended), events))
     assert cause in finding.cause
     assert (finding.patience, finding.starting) == (WINDOW, True)
 
@@ -134,21 +142,12 @@ def test_what_does_not_answer_yet_has_its_startup_window_for_it(
     {"startupProbe": {"failureThreshold": 4}},
     {"livenessProbe": {"initialDelaySeconds": 40}},
 ])  # fmt: skip
-def test_the_startup_window_is_the_one_that_the_kubelet_has_been_told(asked: dict[str, Any]) -> None:
-    found = pod(running=True)
-    del found["spec"]["containers"][0]["livenessProbe"]
-    found["spec"]["containers"][0] |= asked
-    assert only(pods.findings(found, [])).patience == 40
-
-
-def test_of_a_container_that_nobody_asks_nothing_is_said() -> None:
-    silent = pod(running=True)
-    del silent["spec"]["containers"][0]["livenessProbe"]
-    assert pods.findings(silent, []) == []
+def test_the_startup_window_is_the_one_that_the_kubelet_has_been_told(asked: dict[str, dict[str, Any]]) -> None:
+    assert only(pods.findings(starting(**asked), [])).patience == 40
 
 
 def test_a_container_that_answers_is_not_blamed_for_another_that_does_not() -> None:
-    found = pod(running=True)
+    found = starting()
     found["status"]["containerStatuses"][0]["ready"] = True
     assert pods.findings(found, [event("Unhealthy", REFUSED)]) == []
 
@@ -238,7 +237,7 @@ CRASHING: dict[str, Any] = {"waiting": "CrashLoopBackOff", "ended": {"exitCode":
 
 def test_only_pods_of_the_new_replica_set_count() -> None:
     sets = [replica_set("1", refusal("exceeded quota: old")), replica_set("2")]
-    old, new = owned(pod(**CRASHING), "rs-1"), owned(pod(), "rs-2")
+    old, new = owned(pod(**CRASHING), "rs-1"), owned(pod(running=True), "rs-2")
     assert diagnose.deployment(deployment(), sets, [old, new], []) == ()
     assert diagnose.deployment(deployment(), sets, [owned(pod(**CRASHING), "rs-2")], []) != ()
 
@@ -286,7 +285,7 @@ def stateful(update: str, current: str) -> dict[str, Any]:
 
 def test_a_broken_pod_of_an_older_revision_is_stuck_and_a_sound_one_is_not() -> None:
     revision = {"controller-revision-hash": "r1"}
-    broken, sound = owned(pod(**CRASHING), "sts", **revision), owned(pod(running=True), "sts", **revision)
+    broken, sound = owned(pod(**CRASHING), "sts", **revision), owned(starting(), "sts", **revision)
     assert diagnose.stuck_pods(stateful("r2", "r1"), [broken, sound]) == (broken,)
     assert diagnose.stuck_pods(stateful("r1", "r1"), [broken]) == ()
 
@@ -334,7 +333,7 @@ def refused_once(uid: str) -> dict[str, Any]:
 def test_a_pod_that_was_refused_and_then_created_is_not_refused_any_more() -> None:
     status = {"updateRevision": "new"}
     stateful: dict[str, Any] = {"metadata": {"uid": "sts"}, "spec": {"replicas": 1}, "status": status}
-    found = owned(pod(), "sts")
+    found = owned(pod(running=True), "sts")
     found["metadata"]["labels"] = {"controller-revision-hash": "new"}
     (finding,) = diagnose.stateful_set(stateful, [], [refused_once("sts")])
     assert "quota is too small" in finding.cause
@@ -343,4 +342,4 @@ def test_a_pod_that_was_refused_and_then_created_is_not_refused_any_more() -> No
     assert diagnose.stateful_set(stateful, [ending], [refused_once("sts")]) == (finding,)
     job: dict[str, Any] = {"metadata": {"uid": "job"}, "spec": {}, "status": {}}
     assert len(diagnose.job(job, [], [refused_once("job")])) == 1
-    assert diagnose.job(job, [owned(pod(), "job")], [refused_once("job")]) == ()
+    assert diagnose.job(job, [owned(pod(running=True), "job")], [refused_once("job")]) == ()
