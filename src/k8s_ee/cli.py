@@ -23,8 +23,8 @@ def main(context: click.Context) -> None:
     """A preview environment on Kubernetes for every pull request.
 
     \b
-    Exit codes: 0 done, 2 wrong input, 3 refused, 4 the environment did not become ready,
-    5 cluster or GitHub unavailable, 130/143 interrupted.
+    Exit codes: 0 done, 1 a bug of ours, 2 wrong input, 3 refused, 4 the environment did not become
+    ready, 5 cluster or GitHub unavailable, 130/143 interrupted.
 
     \b
     Example (the help of each command has its own):
@@ -285,7 +285,7 @@ def completion(shell: str) -> None:
 @main.command("sandbox", context_settings={"ignore_unknown_options": True}, add_help_option=False)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def sandbox(arguments: tuple[str, ...]) -> None:
-    """Run a real Kubernetes cluster on this machine: up, down, status (Linux, root)."""
+    """Run a real Kubernetes cluster on this machine: up, down, status (Debian, root)."""
     from k8s_ee_sandbox import __main__ as embedded
 
     raise SystemExit(embedded.main(list(arguments)))

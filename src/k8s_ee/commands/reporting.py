@@ -122,10 +122,19 @@ def _tell_github(ctx: session.Session, result: outcome.Outcome, known: report.Fa
         return
     for tell in (_comment, _deployment):
         try:
-            tell(ctx, github, result, known)
+            tell(ctx, _addressed(ctx, github), result, known)
         except errors.ONE_OF_MANY as error:
             ctx.runner.warning(f"GitHub was not told: {error.message}", title="k8s-ee")
             ctx.say(f"warning: GitHub was not told: {error.message}")
+
+
+def _addressed(ctx: session.Session, github: githubs.GitHub) -> githubs.GitHub:
+    """Who types a command names the repository by its id. The environments know the name, and GitHub confirms it."""
+    if ctx.settings.repository:
+        return github
+    if not ctx.repository:
+        raise errors.InputError("which repository? --repository not given")
+    return github.at(ctx.repository, ctx.settings.repository_id)
 
 
 def _comment(ctx: session.Session, github: githubs.GitHub, result: outcome.Outcome, known: report.Facts) -> None:

@@ -63,6 +63,8 @@ class Session:
     fresh: bool = False
     waited: float = 0.0
     """Seconds in line for a place, which nobody could have used otherwise."""
+    repository: str = ""
+    """As its environments have it, which is no more than somebody wrote: for who names a repository by its id alone."""
     interrupted: threading.Event = dataclasses.field(default_factory=threading.Event)
     """What goes on in other threads is to be given up."""
     _started: float = dataclasses.field(default_factory=time.monotonic)
@@ -179,7 +181,9 @@ class Session:
         missing = ", ".join(name for name, value in (("--pr", number), ("--repository-id", repository_id)) if not value)
         if missing:
             raise errors.InputError(f"which pull request? {missing} not given", hint=_WHERE_FACTS_COME_FROM)
-        return clusters.find(self.cluster, repository_id, number)
+        found = clusters.find(self.cluster, repository_id, number)
+        self.repository = self.repository or next((one.repository for one in found), "")
+        return found
 
     def skipped(self, command: str, why: str) -> outcome.Outcome:
         """Nothing is wrong and nothing was done."""

@@ -8,7 +8,7 @@ import pytest
 
 from k8s_ee import github as githubs
 from k8s_ee import outcome, report
-from k8s_ee.commands import cleanup, reporting, session
+from k8s_ee.commands import cleanup, keeping, reporting, session
 from tests.unit.commands import sweeps
 from tests.unit.commands.test_janitor import world as world  # noqa: PLC0414 - the fixture
 
@@ -48,6 +48,28 @@ def test_what_is_gone_is_not_live_any_more(world: sweeps.World, project: str) ->
     _result, deployments = cleaned(world, project=project)
     assert deployments == ["inactive"]
     assert not world.there("shop-pr-7")
+
+
+@pytest.mark.parametrize("named", ["", "acme/shop"])
+def test_its_pull_request_is_told_also_by_who_has_only_the_id_of_the_repository(
+    world: sweeps.World, named: str
+) -> None:
+    world.put(7)
+    ctx = world.session(after=sweeps.HOUR, **FACTS | {"repository": named})
+    ctx.github = githubs.GitHub(ctx.settings, pause=0.01, patience=0.1, timeout=5)
+    reporting.publish(ctx, keeping.preserve(ctx, duration=sweeps.HOUR))
+    (comment,) = world.comments
+    assert "is preserved" in comment
+    reporting.publish(ctx, cleanup.cleanup(ctx))
+    (comment,) = world.comments
+    assert report.GONE in comment
+
+
+def test_who_names_no_repository_and_has_no_environment_is_told_which_option_is_missing(world: sweeps.World) -> None:
+    ctx = world.session(after=sweeps.HOUR, **FACTS | {"repository": ""})
+    ctx.github = githubs.GitHub(ctx.settings, pause=0.01, patience=0.1, timeout=5)
+    reporting.publish(ctx, cleanup.cleanup(ctx))
+    assert world.comments == []
 
 
 def test_what_need_not_be_cleaned_up_has_outputs_that_can_be_read(world: sweeps.World) -> None:
