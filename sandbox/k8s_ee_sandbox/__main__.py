@@ -20,7 +20,9 @@ Examples:
   k8s-ee sandbox status --output json     addresses, logins and files for scripts
   k8s-ee sandbox down --all
 
-It needs Debian (or what else has apt-get) and root. Exit codes: 0 done, 2 wrong input, 5 not running or not answering, 130 interrupted.
+It needs Debian (or what else has apt-get) and root.
+
+Exit codes: 0 done, 2 wrong input, 5 not running or not answering, 130 interrupted.
 """
 _COMMANDS = {
     "up": ("start it, and install the platform part; at once if it runs already", "up --profile policy"),
