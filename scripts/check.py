@@ -12,7 +12,12 @@ import time
 from collections.abc import Callable
 
 from k8s_ee_sandbox import artifacts, progress
-from scripts import kubeconform
+from scripts import kubeconform, variant
+
+_SHELL = frozenset({"scripts/bootstrap", ".ci/run"})
+"""Without the ending."""
+_ACTIONLINT = ".github/actionlint.yaml"
+"""Which it finds by itself only in a git repository."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +38,7 @@ def checks(tools: dict[str, pathlib.Path]) -> list[Check]:
     workflows = sorted(str(one) for one in pathlib.Path(".github/workflows").glob("*.yml"))
     examples = sorted(str(one) for one in pathlib.Path("examples").glob("*/.github/workflows/*.yml"))
     actions = ["action.yml", *sorted(str(one) for one in pathlib.Path("actions").glob("*/action.yml"))]
-    shell = _tracked("*.sh", "scripts/bootstrap", ".ci/run")
+    shell = [name for name in variant.worktree_files() if name.endswith(".sh") or name in _SHELL]
     found = [
         Check("ruff", ("ruff", "check", ".")),
         Check("format", ("ruff", "format", "--check", ".")),
@@ -43,7 +48,9 @@ def checks(tools: dict[str, pathlib.Path]) -> list[Check]:
         Check("kubeconform", (sys.executable, "-m", "scripts.kubeconform")),
         Check("yamllint", ("yamllint", "--strict", ".")),
         Check("shellcheck", ("shellcheck", *shell)),
-        Check("actionlint", (str(tools["actionlint"]), "-no-color", *workflows, *examples)),
+        Check(
+            "actionlint", (str(tools["actionlint"]), "-no-color", "-config-file", _ACTIONLINT, *workflows, *examples)
+        ),
         Check("zizmor", ("zizmor", "--offline", "--persona=pedantic", "--no-progress", ".", "examples/guestbook")),
         Check("schema", ("check-jsonschema", "--check-metaschema", *map(str, pathlib.Path("schemas").glob("*.json")))),
         Check("workflows", ("check-jsonschema", "--builtin-schema", "vendor.github-workflows", *workflows, *examples)),
@@ -54,11 +61,6 @@ def checks(tools: dict[str, pathlib.Path]) -> list[Check]:
     charts = [one.parent for one in sorted(pathlib.Path("charts").glob("*/Chart.yaml"))]
     found += [Check(f"helm lint {one.name}", (str(tools["helm"]), "lint", "--quiet", str(one))) for one in charts]
     return found
-
-
-def _tracked(*patterns: str) -> list[str]:
-    listed = subprocess.run(["git", "ls-files", *patterns], capture_output=True, text=True, check=True, timeout=30)
-    return [line for line in listed.stdout.splitlines() if pathlib.Path(line).is_file()]
 
 
 def run(check: Check) -> Result:

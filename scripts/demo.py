@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+import signal
 import sys
 import tempfile
 import time
 
-from k8s_ee_sandbox import artifacts, cluster, cluster_profiles, progress
+from k8s_ee_sandbox import artifacts, cache, cluster, cluster_profiles, progress
 from tests import world
 from tests.workflows import harness
 
@@ -20,18 +21,29 @@ _IMAGES = ("base", "postgresql")
 
 
 def main() -> int:
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _stop)
+    with cache.locked(f"run-{_NAME}", busy=lambda: say("waiting for another demo to end")):
+        return _run()
+
+
+def _stop(number: int, _frame: object) -> None:
+    sys.exit(128 + number)
+
+
+def _run() -> int:
     started = time.monotonic()
     lines = progress.Progress()
     artifacts.ensure(*_TOOLS, *cluster_profiles.find(_PROFILE, images=_IMAGES).parts, progress=lines)
     built = time.monotonic()
-    sandbox = cluster.up(_NAME, _PROFILE, lines, images=_IMAGES)
-    serving = time.monotonic()
-    say(f"cluster serving after {serving - started:.1f} s ({serving - built:.1f} s of it starting)")
     try:
+        sandbox = cluster.up(_NAME, _PROFILE, lines, images=_IMAGES)
+        serving = time.monotonic()
+        say(f"cluster serving after {serving - started:.1f} s ({serving - built:.1f} s of it starting)")
         code = _demonstrate(sandbox)
     finally:
-        if os.environ.get("KEEP"):
-            say(f"left running: export KUBECONFIG={sandbox.kubeconfig}; stop it with `make clean`")
+        if os.environ.get("KEEP") and (kept := cluster.status(_NAME)):
+            say(f"left running: export KUBECONFIG={kept.kubeconfig}; stop it with `make clean`")
         else:
             cluster.down(_NAME, lines)
     say(f"demo: {time.monotonic() - started:.0f} s")

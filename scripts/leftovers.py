@@ -20,6 +20,10 @@ _TIMEOUT = 30
 # In names of links, namespaces and control groups, and wherever those are mentioned.
 _SANDBOX = re.compile(r"(?:^|[\s/])(?:k8s-ee|ee)-([a-z0-9-]+?)(?:-inet)?(?=[\s/]|$)")
 
+# A route that a router has announced.
+_COUNTDOWN = re.compile(r" expires \d+sec")
+_NETWORK_NAMESPACES = pathlib.Path("/run/netns")
+
 Counts = Mapping[str, collections.Counter[str]]
 
 
@@ -55,14 +59,14 @@ def descendants() -> dict[int, str]:
 def count() -> Counts:
     """Everything outside processes, by kind. Of this machine as a whole, whoever made it."""
     return {
-        "mount": collections.Counter(
-            line.split()[4] for line in (_PROC / "self" / "mountinfo").read_text().splitlines()
-        ),
+        "mount": collections.Counter(_mounts()),
         "link": collections.Counter(
             line.split()[1].rstrip(":").partition("@")[0] for line in _lines("ip", "-oneline", "link")
         ),
         "network namespace": collections.Counter(line.split()[0] for line in _lines("ip", "netns")),
-        "route": collections.Counter(_lines("ip", "route", "show", "table", "all")),
+        "route": collections.Counter(
+            _COUNTDOWN.sub("", line) for line in _lines("ip", "route", "show", "table", "all")
+        ),
         "firewall rule": collections.Counter([*_rules("iptables-save"), *_rules("ip6tables-save")]),
         "control group": collections.Counter(control_groups()),
         "shared memory": collections.Counter(path.name for path in _SHARED.glob("PostgreSQL.*")),
@@ -81,6 +85,12 @@ def control_groups() -> Iterator[str]:
     for folder, names, _files in os.walk(_CGROUPS):
         for name in fnmatch.filter(names, "k8s-ee*"):
             yield str((pathlib.Path(folder) / name).relative_to(_CGROUPS))
+
+
+def _mounts() -> list[str]:
+    """Without the one that the first network namespace brings, whosever it is, while there is one."""
+    found = [line.split()[4] for line in (_PROC / "self" / "mountinfo").read_text().splitlines()]
+    return [one for one in found if one != str(_NETWORK_NAMESPACES) or not any(_NETWORK_NAMESPACES.iterdir())]
 
 
 def _lines(*command: str) -> list[str]:

@@ -25,15 +25,26 @@ _ROOM = 4 * 2**30
 _LONG_ONLY = frozenset({"promtool"})
 """Minutes of compiling for tests that only `--long` runs."""
 _BYTECODE = pathlib.Path(__file__).resolve().parents[1] / "tests" / "__pycache__"
-_STOPPED = (signal.SIGINT, signal.SIGTERM)
+_STOPPED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_SCRATCH = "k8s-ee-test-"
+_DAY = 24 * 3600
+_LONGEST_NAME = 4
+"""A worker's number and `-policy` follow, and all of it is part of a link's name."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m scripts.tests", description=__doc__)
     parser.add_argument("--long", action="store_true", help="every loop at full length")
     options, for_pytest = parser.parse_known_args(arguments)
-    started = time.monotonic()
     sandbox = os.environ.get("K8S_EE_SANDBOX", "test")
+    if len(sandbox) > _LONGEST_NAME:
+        parser.error(f"K8S_EE_SANDBOX has more than {_LONGEST_NAME} characters")
+    with cache.locked(f"run-{sandbox}", busy=lambda: print("waiting for other tests to end", file=sys.stderr)):
+        return _run(for_pytest, long=options.long, sandbox=sandbox)
+
+
+def _run(for_pytest: Sequence[str], *, long: bool, sandbox: str) -> int:
+    started = time.monotonic()
     leftovers.adopt()
     try:
         if for_pytest:
@@ -42,18 +53,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
             with _compiling():
                 _install()  # what counts, too
                 before = leftovers.count()
-                _build_first(long=options.long)
+                _build_first(long=long)
     except errors.SandboxError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    selection = [] if options.long else ["-m", "not long"]
+    selection = [] if long else ["-m", "not long"]
     workers = ["-n", str(_WORKERS), "--dist=loadfile", "--no-loadscope-reorder"]
-    with tempfile.TemporaryDirectory(prefix="k8s-ee-test-", dir=_scratch()) as scratch:
+    with tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=_scratch(), ignore_cleanup_errors=True) as scratch:
         pathlib.Path(scratch).chmod(0o711)  # some tests act as another user
         code = _pytest([*selection, *workers, "--durations=10", *for_pytest], sandbox=sandbox, scratch=scratch)
     ours = {sandbox, *_named(sandbox), *_running_below()}
     failed = _take_down(ours)
-    behind = [f"process {pid}: {command[:150]}" for pid, command in leftovers.descendants().items()]
+    left = leftovers.descendants()
+    behind = [f"process {pid}: {command[:150]}" for pid, command in left.items()]
+    for pid in left:  # They are told of, and are nobody's any more.
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
     behind += leftovers.new(before, leftovers.count(), ours=_not_of_others(ours))
     for line in (*failed, *(f"left behind: {one}" for one in behind)):
         print(line, file=sys.stderr)
@@ -87,6 +102,9 @@ def _scratch() -> pathlib.Path | None:
     was deleted within the last minute whenever it makes a file: a third of all time went there.
     """
     try:
+        for old in _MEMORY.glob(f"{_SCRATCH}*"):  # of one that was killed; it takes memory
+            if time.time() - old.stat().st_mtime > _DAY:
+                shutil.rmtree(old, ignore_errors=True)
         runnable = not os.statvfs(_MEMORY).f_flag & os.ST_NOEXEC
         return _MEMORY if runnable and shutil.disk_usage(_MEMORY).free >= _ROOM else None
     except OSError:
@@ -102,7 +120,7 @@ def _pytest(arguments: Sequence[str], *, sandbox: str, scratch: str) -> int:
     def stop(number: int, _frame: object) -> None:
         if child is None:
             raise KeyboardInterrupt
-        if number == signal.SIGTERM:  # Ctrl-C reaches pytest by itself
+        if number != signal.SIGINT:  # Ctrl-C reaches pytest by itself
             child.send_signal(signal.SIGINT)
 
     # Before it starts: what is ignored here, as in the background of a script, pytest would ignore as well.

@@ -10,17 +10,20 @@ from __future__ import annotations
 
 import argparse
 import io
+import os
 import pathlib
 import re
 import shutil
 import subprocess
 import sys
 import tarfile
+from collections.abc import Iterator
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 REPOSITORY = re.compile(r"[A-Za-z0-9-]+/[A-Za-z0-9._-]+", re.ASCII)
 REF = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*", re.ASCII)
 
+_MADE = frozenset({".git", ".venv", ".hypothesis", "__pycache__"})
 _SELF = re.compile(r"^(?P<head>\s*(?:- )?uses: )\$/(?P<path>[A-Za-z0-9._/-]+)(?P<tail>\s*(?:#.*)?)$", re.MULTILINE)
 _QUEUE = re.compile(r"^ *queue: (?:max|single)\s*(?:#.*)?\n", re.MULTILINE)
 _LEFT = re.compile(r"^[^#\n]*\b(?:uses\b.*\$/|queue\s*:).*$", re.MULTILINE)
@@ -75,15 +78,32 @@ def export(out: pathlib.Path, *, worktree: bool) -> None:
         with tarfile.open(fileobj=io.BytesIO(_git("archive", "HEAD"))) as tar:
             tar.extractall(out, filter="data")
         return
-    for name in filter(None, _git("ls-files", "-z", "--cached", "--others", "--exclude-standard").decode().split("\0")):
+    for name in worktree_files():
         source, target = ROOT / name, out / name
-        if source.is_file():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(source, target)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(source, target)
+
+
+def worktree_files() -> list[str]:
+    """All that belongs to the sources, committed or not. Without git, as in an archive, that is all there is."""
+    try:
+        listed = _git("ls-files", "-z", "--cached", "--others", "--exclude-standard").decode()
+    except subprocess.CalledProcessError:
+        walked = (pathlib.Path(folder) / name for folder, _, names in _walk() for name in names)
+        return sorted(str(path.relative_to(ROOT)) for path in walked)
+    return [name for name in listed.split("\0") if name and (ROOT / name).is_file()]
+
+
+def _walk() -> Iterator[tuple[str, list[str], list[str]]]:
+    for folder, below, names in os.walk(ROOT):
+        below[:] = [one for one in below if one not in _MADE and not one.endswith("_cache")]
+        yield folder, below, names
 
 
 def _git(*arguments: str) -> bytes:
-    return subprocess.run(["git", *arguments], cwd=ROOT, check=True, capture_output=True, timeout=60).stdout
+    return subprocess.run(
+        ["git", "-c", "safe.directory=*", *arguments], cwd=ROOT, check=True, capture_output=True, timeout=60
+    ).stdout
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -1,9 +1,16 @@
-"""What a test asks of processes that it has not started itself."""
+"""Programs that tests write, and what they ask of processes that they have not started themselves."""
 
 import contextlib
 import os
 import pathlib
 import select
+import shlex
+import sys
+
+
+def program(source: str) -> str:
+    """The text of a file that runs in this Python, whose path may have blanks or be longer than a first line may be."""
+    return f"#!/bin/sh\n''':'\nexec {shlex.quote(sys.executable)} \"$0\" \"$@\"\n'''\n{source}"
 
 
 def gone(pid: int) -> bool:

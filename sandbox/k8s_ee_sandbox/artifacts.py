@@ -3,7 +3,6 @@
 import argparse
 import concurrent.futures
 import contextlib
-import fcntl
 import os
 import pathlib
 import shutil
@@ -11,7 +10,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from k8s_ee_sandbox import (
     artifacts_cilium,
@@ -35,6 +34,7 @@ RECIPES = {recipe.name: recipe for module in _MODULES for recipe in module.RECIP
 
 def ensure(*names: str, progress: progress_lines.Progress) -> dict[str, pathlib.Path]:
     """Make what is missing, independent things side by side. Raises SandboxError, after stopping what still runs."""
+    os.umask(0o022)  # What is made here is also run by others than root, and in images.
     return Maker(RECIPES, root=cache.directory(), progress=progress).ensure(names)
 
 
@@ -104,28 +104,18 @@ class Maker:
     def _make_after(self, recipe: artifacts_recipe.Recipe, awaited: list[concurrent.futures.Future[None]]) -> None:
         for future in awaited:
             future.result()
-        with self._lane(recipe), self._locked(recipe.name):
+        with self._lane(recipe), cache.locked(recipe.name, root=self._root, busy=lambda: self._tell_waiting(recipe)):
             folder = self._folder(recipe.name)
             if not folder.exists():
                 with self._progress.step(f"{recipe.name}: {recipe.what}"):
                     self._make(recipe, folder=folder)
                 self._forget(recipe.name)
 
+    def _tell_waiting(self, recipe: artifacts_recipe.Recipe) -> None:
+        self._progress.note(f"{recipe.name}: waiting for the process that is making it")
+
     def _lane(self, recipe: artifacts_recipe.Recipe) -> contextlib.AbstractContextManager[object]:
         return self._lanes[recipe.lane] if recipe.lane else contextlib.nullcontext()
-
-    @contextlib.contextmanager
-    def _locked(self, name: str) -> Iterator[None]:
-        """One process makes an artefact at a time. The kernel drops the lock with its holder, however that ends."""
-        path = self._root / "locks" / f"{name}.lock"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                self._progress.note(f"{name}: waiting for the process that is making it")
-                fcntl.flock(file, fcntl.LOCK_EX)
-            yield
 
     def _forget(self, name: str) -> None:
         """Remove what older recipes made and nobody asked for lately: each edit of `kube` makes another 130 MB."""

@@ -1,13 +1,32 @@
 import contextlib
+import fcntl
 import os
 import pathlib
 import subprocess
+from collections.abc import Callable, Iterator
 
 
 def directory() -> pathlib.Path:
     """`$K8S_EE_CACHE`, else `~/.cache/k8s-ee`: everything the sandbox keeps lies below it."""
     override = os.environ.get("K8S_EE_CACHE")
     return pathlib.Path(override).absolute() if override else pathlib.Path.home() / ".cache" / "k8s-ee"
+
+
+@contextlib.contextmanager
+def locked(name: str, *, root: pathlib.Path | None = None, busy: Callable[[], object] = lambda: None) -> Iterator[None]:
+    """One process at a time. The kernel drops the lock with its holder, however that ends.
+
+    `root` is the cache, if it is another one; `busy` is called before another process is waited for.
+    """
+    path = (root or directory()) / "locks" / f"{name}.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            busy()
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def set_apart(folder: pathlib.Path) -> None:

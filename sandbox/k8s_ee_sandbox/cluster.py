@@ -71,11 +71,12 @@ def up(name: str, profile: str, progress: progress_lines.Progress, *, images: tu
     wanted = cluster_profiles.find(profile, images=images)
     where = state.place(name)
     _check_host()
-    with state.locked(f"sandbox-{name}"):
+    with cache.locked(f"sandbox-{name}"):
         running = state.read(where)
         if running and running.complete and state.alive(running):
             with contextlib.suppress(node.NodeEndedError):  # just now: start it again
                 return _still_up(where, running, wanted)
+        os.umask(0o022)  # What runs in it is not root, and reads what is made here; secrets are made for root alone.
         packages.ensure(*wanted.missing_packages(), progress=progress)
         parts = artifacts.ensure(*wanted.parts, progress=progress)
         with progress.step(f"cluster {name}: profile {profile}"):
@@ -86,7 +87,7 @@ def down(name: str, progress: progress_lines.Progress) -> None:
     """Leaves nothing but the image store in the cache. Fine if there is nothing. Raises SandboxError."""
     where = state.place(name)
     _check_host()
-    with state.locked(f"sandbox-{name}"), progress.step(f"cluster {name}: taking it down"):
+    with cache.locked(f"sandbox-{name}"), progress.step(f"cluster {name}: taking it down"):
         _clear(where)
 
 
@@ -159,7 +160,7 @@ def _clear(where: state.Place) -> None:
 def _start(where: state.Place, profile: cluster_profiles.Profile, *, parts: dict[str, pathlib.Path]) -> Sandbox:
     _clear(where)
     _make_folders(where)
-    with state.locked("sandbox-addresses"):
+    with cache.locked("sandbox-addresses"):
         net = network.choose(where.name)
         network.create(net)
     site = node_programs.Site(

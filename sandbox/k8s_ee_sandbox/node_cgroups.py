@@ -39,7 +39,13 @@ def _create_unified(group: pathlib.Path) -> None:
     if missing:
         raise errors.SandboxError(f"the kernel offers no cgroup controller {', '.join(sorted(missing))}")
     wanted = " ".join(f"+{controller}" for controller in _NEEDED)
-    (_ROOT / "cgroup.subtree_control").write_text(wanted)
+    try:
+        (_ROOT / "cgroup.subtree_control").write_text(wanted)
+    except OSError as error:  # Below the real root, a group with processes in it can't have groups with limits.
+        raise errors.SandboxError(
+            f"{_ROOT} can't have control groups of its own: {error.strerror}",
+            hint="In a container, start it with the host's control groups: docker run --privileged --cgroupns=host.",
+        ) from error
     group.mkdir(exist_ok=True)
     (group / "cgroup.subtree_control").write_text(wanted)
 

@@ -1,7 +1,6 @@
 """Debian packages on the host, installed without starting what they bring."""
 
 import contextlib
-import fcntl
 import os
 import pathlib
 import re
@@ -14,8 +13,10 @@ from k8s_ee_sandbox import progress as progress_lines
 
 _POLICY = pathlib.Path("/usr/sbin/policy-rc.d")
 _POLICY_TEXT = "#!/bin/sh\n# k8s-ee: start no service while packages are installed\nexit 101\n"
+_QUIET = {"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
 _QUERY_TIMEOUT = 60
 _INSTALL_TIMEOUT = 20 * 60
+_LOCK = "packages"
 _ELSEWHERE = "Or use an existing cluster with --context."
 
 
@@ -23,6 +24,7 @@ def ensure(*names: str, progress: progress_lines.Progress) -> None:
     """Install what is missing. Raises SandboxError: not Debian, not root, no such package, apt-get failed."""
     missing = _missing(names)
     if not missing:
+        _clean_up()
         return
     if os.geteuid() != 0:
         raise errors.SandboxError(
@@ -30,7 +32,7 @@ def ensure(*names: str, progress: progress_lines.Progress) -> None:
             hint=f"As root: apt-get install --no-install-recommends {' '.join(missing)}. {_ELSEWHERE}",
         )
     progress.expect(1)
-    with progress.step(f"Debian packages: {' '.join(missing)}"), _locked(), _services_stay_down():
+    with progress.step(f"Debian packages: {' '.join(missing)}"), cache.locked(_LOCK), _services_stay_down():
         _install(_missing(missing))
 
 
@@ -58,6 +60,8 @@ def _install(names: Sequence[str]) -> None:
         return
     log = cache.directory() / "logs" / "packages.log"
     log.unlink(missing_ok=True)
+    # What an installation left half done, that was stopped, would keep every other one from beginning.
+    logged.Runner().run(["dpkg", "--configure", "--pending"], log=log, timeout=_INSTALL_TIMEOUT, env=_QUIET)
     try:
         _apt_get("install", "--yes", "--no-install-recommends", *names, log=log)
     except errors.SandboxError:  # no package lists yet, or old ones
@@ -84,23 +88,26 @@ def _apt_get(*args: str, log: pathlib.Path) -> None:
         ["apt-get", "--quiet", "-o", "DPkg::Lock::Timeout=300", *args],
         log=log,
         timeout=_INSTALL_TIMEOUT,
-        env={"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"},
+        env=_QUIET,
     )
 
 
-@contextlib.contextmanager
-def _locked() -> Iterator[None]:
-    path = cache.directory() / "locks" / "packages.lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+def _clean_up() -> None:
+    """One who was killed while he installed them left the file, and no service would ever be started again."""
+    if _is_ours():
+        with cache.locked(_LOCK):
+            if _is_ours():
+                _POLICY.unlink()
+
+
+def _is_ours() -> bool:
+    return _POLICY.exists() and _POLICY.read_text() == _POLICY_TEXT
 
 
 @contextlib.contextmanager
 def _services_stay_down() -> Iterator[None]:
     """invoke-rc.d asks this file. One that an administrator put there is left alone; one that we left is replaced."""
-    if _POLICY.exists() and _POLICY.read_text() != _POLICY_TEXT:
+    if _POLICY.exists() and not _is_ours():
         yield
         return
     _POLICY.write_text(_POLICY_TEXT)

@@ -1,12 +1,9 @@
 """What a sandbox leaves on disk: where its files are, which process it is, who may change it."""
 
-import contextlib
 import dataclasses
-import fcntl
 import json
 import pathlib
 import re
-from collections.abc import Iterator
 
 from k8s_ee_sandbox import cache, errors
 
@@ -113,13 +110,3 @@ def started(pid: int) -> str | None:
 
 def alive(state: State) -> bool:
     return started(state.pid) == state.started
-
-
-@contextlib.contextmanager
-def locked(what: str) -> Iterator[None]:
-    """One process at a time. The kernel drops the lock with its holder, however that ends."""
-    path = cache.directory() / "locks" / f"{what}.lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

@@ -88,6 +88,8 @@ def go(
         "GOCACHE": os.fspath(workshop.cache / "go" / "build"),
         "GOFLAGS": "-mod=readonly -buildvcs=false",
         "GOMODCACHE": os.fspath(workshop.cache / "go" / "mod"),
+        # Gigabytes, which /tmp may not have; here they go with the rest of what was being made, however that ends.
+        "GOTMPDIR": os.fspath(workshop.into.parent),
         "GOROOT": os.fspath(go_root),
         "GOTOOLCHAIN": "local",
         "GOWORK": "off",

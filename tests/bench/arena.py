@@ -149,8 +149,8 @@ class Arena:
 def arena(folder: pathlib.Path, *, migration: bool) -> Iterator[Arena]:
     """The cluster is taken down in the end. Raises SandboxError."""
     lines = progress.Progress()
-    sandbox = cluster.up(_NAME, "node", lines)
     try:
+        sandbox = cluster.up(_NAME, "node", lines)
         kubectl = conftest.kubectl_for(sandbox.kubeconfig)
         installed = cli.with_image(cli.install(sandbox, folder, kubectl), folder)
         (folder / "k8s-ee.yaml").write_text(yaml.safe_dump(scenario.config(sandbox, migration=migration)))

@@ -88,8 +88,8 @@ def compare(count: int, *, rounds: int, serial_rounds: int) -> Results:
     order = [side for number in range(rounds) for side in ((FLOOR, OURS) if number % 2 else (OURS, FLOOR))]
     order += [SERIAL] * serial_rounds
     numbers = range(1, 1 + count * (len(order) + 1))
-    sandbox = cluster.up(_NAME, "api", lines)
     try:
+        sandbox = cluster.up(_NAME, "api", lines)
         api = environments.connect(sandbox)
         with (
             tempfile.TemporaryDirectory(prefix="k8s-ee-cleaning-") as folder,

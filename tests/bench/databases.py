@@ -135,8 +135,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def compare(rounds: int) -> Results:
     """Brings a cluster up and takes it down. Raises SandboxError."""
     before, lines = os.getloadavg()[0], progress.Progress()
-    sandbox = cluster.up(_NAME, "node", lines)
     try:
+        sandbox = cluster.up(_NAME, "node", lines)
         with tempfile.TemporaryDirectory(prefix="k8s-ee-databases-", dir="/tmp") as folder:
             cache.set_apart(pathlib.Path(folder))  # as the sandbox does with volumes
             arena = _arena(sandbox, pathlib.Path(folder))

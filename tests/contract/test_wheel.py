@@ -11,6 +11,7 @@ import zipfile
 import pytest
 
 from k8s_ee_sandbox import artifacts, progress
+from scripts import variant
 
 ROOT = pathlib.Path(__file__).parents[2]
 # Folder of the repository → folder of the wheel. Links are followed: a wheel has none.
@@ -54,10 +55,7 @@ def installed(wheel: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.mark.parametrize("folder", SHIPPED)
 def test_the_wheel_has_every_file_as_it_is_here(folder: str, wheel: pathlib.Path) -> None:
-    tracked = subprocess.run(
-        ["git", "-C", str(ROOT), "ls-files", "-z", folder], capture_output=True, text=True, check=True, timeout=30
-    )
-    here = {name: ROOT / name for name in tracked.stdout.split("\0") if name and (ROOT / name).is_file()}
+    here = {name: ROOT / name for name in variant.worktree_files() if name.startswith(f"{folder}/")}
     assert here
     with zipfile.ZipFile(wheel) as archive:
         for name, path in here.items():

@@ -6,7 +6,6 @@ import base64
 import json
 import os
 import pathlib
-import sys
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -24,7 +23,7 @@ DIGEST = "sha256:" + "a" * 64
 CREDENTIALS = (wire.USER, wire.PASSWORD)
 
 # Stands for the docker client: answers the probes and notes what it was called with and what its login file says.
-DOCKER = f"""#!{sys.executable}
+DOCKER = processes.program(f"""
 import json, os, pathlib, sys
 notes, arguments = pathlib.Path(__file__).with_name("notes"), sys.argv[1:]
 if arguments[:3] == ["buildx", "imagetools", "inspect"]:
@@ -39,7 +38,7 @@ elif arguments[:2] == ["buildx", "build"]:
         sys.exit(failure.read_text())
     metadata = next(one for one in arguments if one.startswith("--metadata-file="))
     pathlib.Path(metadata.partition("=")[2]).write_text(json.dumps({{"containerimage.digest": "{DIGEST}"}}))
-"""
+""")
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 import pytest
 
 from k8s_ee import environment
+from tests import processes
 from tests.unit.cluster import conftest
 from tests.unit.commands import sweeps
 from tests.wire import github_state as states
@@ -44,7 +45,7 @@ class Scene:
 
     def tool(self, name: str, script: str) -> None:
         path = self.folder / "bin" / name
-        path.write_text(f"#!{sys.executable}\n{script}")
+        path.write_text(processes.program(script))
         path.chmod(0o755)
 
     def run(self, *arguments: str, code: int) -> str:

@@ -46,6 +46,7 @@ def debian(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
 def _furnish(folder: pathlib.Path) -> None:
     _program(folder / "dpkg-query", 'echo "installed bash"')
     _program(folder / "apt-get", "exit 0")
+    _program(folder / "dpkg", "exit 0")
     for tool in ("sh", "touch", "setpriv"):
         (folder / tool).symlink_to(shutil.which(tool) or tool)
 
@@ -53,6 +54,25 @@ def _furnish(folder: pathlib.Path) -> None:
 def _program(path: pathlib.Path, text: str) -> None:
     path.write_text(f"#!/bin/sh\n{text}\n")
     path.chmod(0o755)
+
+
+@_as_root
+def test_what_a_stopped_installation_left_half_done_is_finished_first(debian: pathlib.Path, lines: io.StringIO) -> None:
+    _program(debian / "dpkg", f'echo "dpkg $*" >>{debian}/order')
+    _program(debian / "apt-get", f'echo "apt-get" >>{debian}/order')
+    packages.ensure("runc", progress=progress.Progress(lines))
+    assert (debian / "order").read_text().splitlines()[:2] == ["dpkg --configure --pending", "apt-get"]
+
+
+def test_services_are_started_again_after_an_installation_that_was_killed(
+    debian: pathlib.Path, lines: io.StringIO, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policy = tmp_path / "policy-rc.d"
+    monkeypatch.setattr(packages, "_POLICY", policy)
+    for text, kept in ((packages._POLICY_TEXT, False), ("#!/bin/sh\nexit 0\n", True)):
+        policy.write_text(text)
+        packages.ensure("bash", progress=progress.Progress(lines))
+        assert policy.exists() == kept
 
 
 def test_nothing_is_done_when_nothing_is_missing(debian: pathlib.Path, lines: io.StringIO) -> None:

@@ -1,4 +1,5 @@
 import itertools
+import shlex
 import subprocess
 import sys
 
@@ -37,7 +38,7 @@ def test_the_folder_of_network_namespaces_is_no_mount_any_more_once_none_is_in_i
     script = f"""
         umount -R -l /run/netns 2>/dev/null
         mount -t tmpfs none /run
-        remove() {{ {sys.executable} -c "from k8s_ee_sandbox import network; network.remove('$1')"; }}
+        remove() {{ {shlex.quote(sys.executable)} -c "from k8s_ee_sandbox import network; network.remove('$1')"; }}
         mounts() {{ grep -c ' /run/netns ' /proc/self/mountinfo; }}
         ip netns add k8s-ee-one; ip netns add k8s-ee-two
         mounts; remove one; mounts; remove two; mounts
@@ -53,7 +54,7 @@ def test_the_folder_is_not_unmounted_while_somebody_adds_to_it() -> None:
     script = f"""
         umount -R -l /run/netns 2>/dev/null
         mount -t tmpfs none /run
-        remove() {{ {sys.executable} -c "from k8s_ee_sandbox import network; network.remove('nobody')"; }}
+        remove() {{ {shlex.quote(sys.executable)} -c "from k8s_ee_sandbox import network; network.remove('nobody')"; }}
         mkdir /run/netns; mount --bind /run/netns /run/netns
         exec 9</run; flock 9
         remove 9<&- & sleep 0.7; grep -c ' /run/netns ' /proc/self/mountinfo

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from scripts import leftovers
+from tests import processes
 
 ROOT = pathlib.Path(__file__).parents[3]
 NOTHING: leftovers.Counts = {"link": collections.Counter()}
@@ -70,6 +71,15 @@ def test_what_vanishes_while_it_is_counted_is_no_error(tmp_path: pathlib.Path, m
     assert "cpu/k8s-ee-test" in leftovers.count()["control group"]
 
 
+def test_a_route_that_counts_down_is_the_same_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    def seen(seconds: int) -> collections.Counter[str]:
+        line = f"default via fe80::1 dev eth0 proto ra metric 1024 expires {seconds}sec hoplimit 64 pref medium"
+        monkeypatch.setattr(leftovers, "_lines", lambda *command: [line] if "route" in command else [])
+        return leftovers.count()["route"]
+
+    assert seen(1793) == seen(12)
+
+
 def test_counting_twice_finds_nothing_new() -> None:
     first = leftovers.count()
     assert {"mount", "route", "firewall rule", "control group"} <= first.keys()
@@ -105,7 +115,7 @@ def run(tmp_path: pathlib.Path) -> list[str]:
 @pytest.fixture
 def environ(tmp_path: pathlib.Path) -> dict[str, str]:
     plain = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")}
-    return {**plain, "K8S_EE_CACHE": str(tmp_path / "cache"), "K8S_EE_SANDBOX": "leftover"}
+    return {**plain, "K8S_EE_CACHE": str(tmp_path / "cache"), "K8S_EE_SANDBOX": "left"}
 
 
 def daemon_of(folder: pathlib.Path) -> int:
@@ -120,14 +130,14 @@ def test_a_process_that_cut_all_ties_is_found_and_fails_the_run(
         [*run, "-k", "test_it"], cwd=ROOT, env=environ, capture_output=True, text=True, timeout=120, check=False
     )
     daemon = daemon_of(tmp_path)
-    os.kill(daemon, signal.SIGKILL)
+    assert processes.gone(daemon), "what is told of is ended"
     assert "1 passed" in done.stdout
     assert done.returncode == 1
     assert f"left behind: process {daemon}: " in done.stderr
 
 
 @as_root
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_told_to_stop_it_still_counts(
     number: signal.Signals, run: list[str], environ: dict[str, str], tmp_path: pathlib.Path
 ) -> None:
@@ -152,7 +162,7 @@ def test_told_to_stop_it_still_counts(
         else:
             running.send_signal(number)
         stdout, stderr = running.communicate(timeout=60)
-    os.kill(daemon_of(tmp_path), signal.SIGKILL)
+    assert processes.gone(daemon_of(tmp_path))
     assert "KeyboardInterrupt" in stdout
     assert running.returncode == 2
     assert "things left behind" in stderr
