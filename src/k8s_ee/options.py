@@ -98,7 +98,7 @@ COMMON = (
         "--timeout",
         type=click.FloatRange(1, _MOST_SECONDS),
         callback=_seconds,
-        show_default="600, or more where a startupSeconds needs it",
+        show_default="600; more for a build, a seed, a migration, or what a startupSeconds needs",
         help="Seconds for all of it.",
     ),
 )

@@ -19,11 +19,13 @@ class Answer:
     """`status` 0 = nothing answered; `reason` then says why.
 
     `reached` is False when there is no way from here: the name does not resolve, no route, no sign of life.
+    `untrusted`: its certificate is for another name, or nobody's whom this machine knows.
     """
 
     status: int
     reason: str = ""
     reached: bool = True
+    untrusted: bool = False
 
     @property
     def ready(self) -> bool:
@@ -45,6 +47,8 @@ def ask(target: environment.Environment, *, path: str, address: str = "", timeou
     except (OSError, http.client.HTTPException) as error:
         if connection.sock is not None and isinstance(error, TimeoutError):
             return Answer(status=0, reason=f"takes the connection and does not answer within {timeout:.2g} s")
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return Answer(status=0, reason=f"has a certificate that is not trusted: {error}", untrusted=True)
         away = isinstance(error, TimeoutError) or (isinstance(error, OSError) and error.errno in _AWAY)
         return Answer(status=0, reason=f"{type(error).__name__}: {error}", reached=not away)
     finally:

@@ -29,6 +29,10 @@ _LOOKS_SECRET = (
     re.compile(r"(?i)\b(?<=bearer )[A-Za-z0-9._~+/=:-]{16,}"),
 )
 
+# Of a key whose beginning is not there, as in the last lines of a log. Nothing that was matched is tried another way:
+# a log of blank lines would take for ever.
+_KEY_END = re.compile(r"(?:^[ \t]*+[A-Za-z0-9+/=]*+[ \t]*+\n){0,200}+^.*-----END [A-Z ]*PRIVATE KEY-----", re.MULTILINE)
+
 
 def encodings(value: str) -> Iterator[str]:
     """Every form in which a value may turn up in a log: itself, each line of it, base64, URL-quoted, inside JSON."""
@@ -66,7 +70,7 @@ class Redactor:
         text = self._pattern.sub(HIDDEN, text)
         for pattern in _LOOKS_SECRET:
             text = pattern.sub(HIDDEN, text)
-        return text
+        return _KEY_END.sub(HIDDEN, text) if "PRIVATE KEY-----" in text else text
 
     def outcome(self, result: outcome.Outcome) -> outcome.Outcome:
         """To be done before a report is written: quoting for Markdown or JSON changes how a secret looks."""

@@ -229,13 +229,16 @@ def test_no_deploy_is_cut_off_before_all_that_a_config_may_ask_for(path: pathlib
     for more in (most.replace("900", "901"), most.replace("10}", "11}")):
         with pytest.raises(errors.ConfigError):
             config.load(more, path="k8s-ee.yaml")
+    migration, seed = 600, 1800
     jobs = actionfiles.load(path)["jobs"]
     waits = {"deploy": 0 if "prepare" in jobs else WAIT_FOR_ROOM, "prebuilt": WAIT_FOR_ROOM}
     for name, waited in waits.items():
         if name in jobs:
-            assert jobs[name]["timeout-minutes"] * 60 >= waited + asked.startup_seconds + MARGIN, name
+            assert jobs[name]["timeout-minutes"] * 60 >= waited + asked.startup_seconds + migration + seed + MARGIN, (
+                name
+            )
     if "prepare" in jobs:
-        assert jobs["prepare"]["timeout-minutes"] * 60 >= WAIT_FOR_ROOM + 900 + MARGIN
+        assert jobs["prepare"]["timeout-minutes"] * 60 >= WAIT_FOR_ROOM + 900 + seed + MARGIN
 
 
 def _ancestors(jobs: actionfiles.Yaml, name: str) -> set[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import http.server
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -92,6 +93,17 @@ def test_who_takes_a_connection_and_says_nothing_is_not_away(scheme: str) -> Non
         answer = probe.ask(target, path="/", address=f"127.0.0.1:{mute.getsockname()[1]}", timeout=0.2)
     assert (answer.status, answer.reached) == (0, True)
     assert "does not answer within 0.2 s" in answer.reason
+
+
+def test_a_certificate_that_nobody_vouches_for_is_told_from_a_failed_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(*_asked: object, **_how: object) -> None:
+        raise ssl.SSLCertVerificationError(1, "certificate verify failed")
+
+    monkeypatch.setattr(probe._NamedHTTPSConnection, "connect", refuse)
+    answer = probe.ask(dataclasses.replace(TARGET, scheme="https"), path="/", address="127.0.0.1:1")
+    assert (answer.ready, answer.reached, answer.untrusted) == (False, True, True)
 
 
 def test_a_name_that_does_not_resolve_is_told_apart_from_one_that_refuses() -> None:

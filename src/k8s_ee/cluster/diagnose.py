@@ -10,6 +10,8 @@ from k8s_ee.cluster import objects, pods
 from k8s_ee.cluster.objects import Manifest
 from k8s_ee.cluster.pods import Finding
 
+_NO_PROGRESS_SECONDS = 60.0
+
 
 def deployment(
     found: Manifest, replica_sets: Iterable[Manifest], all_pods: Iterable[Manifest], events: Sequence[Manifest]
@@ -24,10 +26,11 @@ def deployment(
     seen = [_refused(condition) for condition in objects.conditions(newest, "ReplicaFailure", "True")]
     for pod in _current(objects.owned_by(newest, all_pods)):
         seen += pods.findings(pod, events)
-    if not stalled:
-        return tuple(seen)
-    seen = seen or [Finding(cause=f"no progress: {stalled[0].get('message', '')}")]
-    return tuple(dataclasses.replace(finding, patience=0) for finding in seen)
+    # A deploy of the same again begins with what its Deployment said of the one before.
+    lasting = [
+        Finding(cause=f"no progress: {one.get('message', '')}", patience=_NO_PROGRESS_SECONDS) for one in stalled
+    ]
+    return tuple(seen or lasting)
 
 
 def stateful_set(found: Manifest, all_pods: Iterable[Manifest], events: Sequence[Manifest]) -> tuple[Finding, ...]:

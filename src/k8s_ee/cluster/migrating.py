@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from k8s_ee import environment, errors
-from k8s_ee.cluster import objects, pool, watching
+from k8s_ee.cluster import objects, pods, pool, watching
 
 if TYPE_CHECKING:
     from k8s_ee.cluster import client
@@ -30,8 +30,9 @@ def make_room(
     """Returns when no migration is at work but Jobs whose names are `wanted`, and none of these has failed.
 
     What has begun to migrate is waited for: cut off, it may leave tables half changed. A Job that has not is deleted:
-    it may wait for an image that will never be there. So is a wanted one that failed, for it would stay so. Raises
-    NotReady at `deadline` (`time.monotonic()`).
+    it may wait for an image that will never be there. So is a wanted one that failed, for it would stay so, and one
+    whose image or Secret was not to be had, for its next try may be minutes away. Raises NotReady at `deadline`
+    (`time.monotonic()`).
     """
     mine = _labels(app)
     listing = [functools.partial(cluster.list, kind, namespace, mine) for kind in ("Job", "Pod")]
@@ -42,12 +43,12 @@ def make_room(
     subjects = [watching.Subject(kind, namespace, labels=tuple(mine.items())) for kind in ("Job", "Pod")]
     with watching.watching(cluster, subjects) as watch:
         for view in watch.until(deadline):
-            pods = view.of("Pod")
-            jobs, ending = _in_the_way(view.of("Job"), pods, wanted)
+            some = view.of("Pod")
+            jobs, ending = _in_the_way(view.of("Job"), some, wanted)
             if not jobs and not ending:
                 return
             for job in jobs:
-                if job["metadata"]["uid"] not in deleted and not _is_working(job, pods):
+                if job["metadata"]["uid"] not in deleted and not _is_working(job, some):
                     deleted.add(job["metadata"]["uid"])
                     _delete(cluster, job)
             for one in (*jobs, *ending):
@@ -93,21 +94,31 @@ def _still_there(namespace: str, left: Sequence[Manifest]) -> errors.NotReady:
 
 
 def _in_the_way(
-    jobs: Sequence[Manifest], pods: Sequence[Manifest], wanted: Collection[str]
+    jobs: Sequence[Manifest], some: Sequence[Manifest], wanted: Collection[str]
 ) -> tuple[list[Manifest], list[Manifest]]:
     """Jobs that are at work or must be made anew; and pods, not yet over, whose Job is gone or over."""
-    blocking = [job for job in jobs if _failed(job) == (job["metadata"]["name"] in wanted) and not _complete(job)]
+
+    def blocks(job: Manifest) -> bool:
+        is_wanted = job["metadata"]["name"] in wanted
+        return _failed(job) == is_wanted or (is_wanted and _is_stuck(job, some))
+
+    blocking = [job for job in jobs if blocks(job) and not _complete(job)]
     others = [job for job in jobs if job in blocking or job["metadata"]["name"] in wanted]
     known = {job["metadata"]["uid"] for job in others}
-    owned = [(pod, [o for o in pod["metadata"].get("ownerReferences") or [] if o["kind"] == "Job"]) for pod in pods]
+    owned = [(pod, [o for o in pod["metadata"].get("ownerReferences") or [] if o["kind"] == "Job"]) for pod in some]
     ending = [
         pod for pod, jobs in owned if jobs and not objects.is_over(pod) and not known & {one["uid"] for one in jobs}
     ]
     return blocking, ending
 
 
-def _is_working(job: Manifest, pods: Sequence[Manifest]) -> bool:
-    return not _failed(job) and any(map(_begun, objects.owned_by(job, pods)))
+def _is_working(job: Manifest, some: Sequence[Manifest]) -> bool:
+    return not _failed(job) and any(map(_begun, objects.owned_by(job, some)))
+
+
+def _is_stuck(job: Manifest, some: Sequence[Manifest]) -> bool:
+    mine = objects.owned_by(job, some)
+    return not any(map(_begun, mine)) and any(found.backs_off for pod in mine for found in pods.findings(pod, ()))
 
 
 def _failed(job: Manifest) -> bool:

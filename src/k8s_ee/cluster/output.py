@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 _BYTES = 64 * 1024
 _LINE = 500
+_KEY = re.compile(r"-----(BEGIN|END) [A-Z ]*PRIVATE KEY-----")
+_KEY_LINES = 200
+"""More than any has. Who writes the first one only is not silenced for good."""
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
@@ -51,8 +54,9 @@ def tail(
         query["previous"] = "true"
     path = kinds.kind("Pod").path(pod, namespace=namespace, subresource="log")
     data = cluster.text(path, query, what=f"the log of pod {pod}", limit=_BYTES)
-    text = data.decode("utf-8", "replace").splitlines()
-    return Log(pod, container, previous, tuple(clean(line, redact) for line in text))
+    # All of it at once: what is hidden may have several lines.
+    text = redact(_ESCAPES.sub("", data.decode("utf-8", "replace")))
+    return Log(pod, container, previous, tuple(clean(line, redact) for line in text.splitlines()))
 
 
 def logs(
@@ -81,5 +85,12 @@ def follow(
     """Lines as they come, until the container ends. Raises NotReady when there is no such container."""
     query = {"container": container, "tailLines": str(lines), "follow": "true"}
     path = kinds.kind("Pod").path(pod, namespace=namespace, subresource="log")
+    inside = 0  # of a private key, and of how many of its lines
     for line in cluster.lines(path, query, what=f"the log of pod {pod}", seconds=3600):
-        yield clean(line.decode("utf-8", "replace"), redact)
+        text = line.decode("utf-8", "replace")
+        marks = _KEY.findall(text)
+        if inside and not marks and inside < _KEY_LINES:
+            inside += 1
+            continue
+        inside = 1 if marks and marks[-1] == "BEGIN" else 0
+        yield clean(text, redact)

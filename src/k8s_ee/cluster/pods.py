@@ -26,7 +26,7 @@ class Finding:
     `pod` and `container` say whose logs tell more; `restarted`: the log of the previous container is the one to read.
     `refused_port` is the port on which nothing answers a probe. `placeless`: a node is being added for the pod, and the
     time for its start has not begun. `starting`: it runs and has yet to answer, and its patience is the time for that,
-    whatever is seen of it meanwhile.
+    whatever is seen of it meanwhile. `backs_off`: it is tried again, but later each time, up to five minutes.
     """
 
     cause: str
@@ -38,6 +38,7 @@ class Finding:
     refused_port: int = 0
     placeless: bool = False
     starting: bool = False
+    backs_off: bool = False
     events: tuple[str, ...] = ()
 
 
@@ -87,7 +88,8 @@ def findings(pod: Manifest, events: Sequence[Manifest]) -> list[Finding]:
     mine = objects.events_of(pod, events)
     found = [one for status in objects.container_statuses(pod) for one in _container(pod, status, mine)]
     found += [_unschedulable(condition, mine) for condition in objects.conditions(pod, "PodScheduled", "False")]
-    found += [*_evicted(pod), *([] if objects.has_begun(pod) else _trouble(mine))]
+    begun = objects.has_begun(pod) or objects.conditions(pod, "PodReadyToStartContainers", "True")
+    found += [*_evicted(pod), *([] if begun else _trouble(mine))]
     warnings = tuple(objects.text(event) for event in mine if event.get("type") == "Warning")[-5:]
     return [dataclasses.replace(one, pod=pod["metadata"]["name"], events=warnings) for one in found]
 
@@ -97,13 +99,17 @@ def _container(pod: Manifest, status: Manifest, events: Sequence[Manifest]) -> l
     waiting, ended = state.get("waiting") or {}, objects.terminated(status)
     reason, message = waiting.get("reason", ""), waiting.get("message", "")
     if reason in _PULL_REASONS:
-        return [_pull(status, f"{reason}: {message}", events)]
-    if reason in _START_REASONS:
-        return [_cannot_start(name, message)]
-    if reason == "CrashLoopBackOff" and ended and ended.get("reason") not in _START_REASONS:
-        return [crash(pod, status, ended)]
-    if ended and ended.get("reason") in _START_REASONS:
-        return [_cannot_start(name, ended.get("message", ""))]
+        found = _pull(status, f"{reason}: {message}", events)
+    elif reason in _START_REASONS:
+        found = _cannot_start(name, message)
+    elif reason == "CrashLoopBackOff" and ended and ended.get("reason") not in _START_REASONS:
+        found = crash(pod, status, ended)
+    elif ended and ended.get("reason") in _START_REASONS:
+        found = _cannot_start(name, ended.get("message", ""))
+    else:
+        found = None
+    if found:
+        return [dataclasses.replace(found, backs_off=True)]
     if "running" in state or ended:
         return [] if status.get("ready") else _probe(pod, name, events, running="running" in state)
     return []
@@ -193,7 +199,8 @@ def crash(pod: Manifest, status: Manifest, ended: Manifest) -> Finding:
 def _probe(pod: Manifest, name: str, events: Sequence[Manifest], *, running: bool) -> list[Finding]:
     """A refused or failing probe is normal while an app starts; it is final when the startup window has passed."""
     window = objects.startup_window(pod, name)
-    texts = [objects.text(event) for event in objects.events_of(pod, events, reason="Unhealthy")]
+    unhealthy = objects.events_of(pod, events, reason="Unhealthy")
+    texts = [objects.text(event) for event in unhealthy if _is_about(event, name)]
     base = Finding(cause="", patience=window, container=name, restarted=not running, starting=True)
     for text in reversed(texts):
         refused, status = _REFUSED.search(text), _STATUS.search(text)
@@ -205,6 +212,11 @@ def _probe(pod: Manifest, name: str, events: Sequence[Manifest], *, running: boo
             return [dataclasses.replace(base, cause=cause, hint=hint)]
     cause, hint = f"{name} did not answer its health check", "what does it wait for? startupSeconds gives it longer"
     return [] if window == NEVER else [dataclasses.replace(base, cause=cause, hint=hint)]
+
+
+def _is_about(event: Manifest, container: str) -> bool:
+    place = (event.get("involvedObject") or {}).get("fieldPath") or ""
+    return not place or place.endswith(f"{{{container}}}")
 
 
 def _nothing_listens(base: Finding, port: int) -> Finding:
@@ -255,6 +267,6 @@ def _evicted(pod: Manifest) -> list[Finding]:
 
 
 def _trouble(events: Sequence[Manifest]) -> list[Finding]:
-    """Of a pod of which nothing has run yet: nobody takes such an event back when the next try succeeds."""
+    """Of a pod of which nothing has come about yet: nobody takes such an event back when the next try succeeds."""
     last = [event for event in events if event.get("reason") in _TROUBLE][-1:]
     return [Finding(cause=f"{e['reason']}: {objects.text(e)}", hint=_PLATFORM_TEAM, patience=90) for e in last]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import json
 import random
 import re
@@ -204,10 +205,27 @@ def _pool(access: kubeconfig.Access, proxy: str) -> urllib3.PoolManager:
 def _proxy_of(server: str) -> str:
     """What HTTPS_PROXY and NO_PROXY say, as for kubectl."""
     parts = urllib.parse.urlsplit(server)
-    if not parts.hostname or urllib.request.proxy_bypass(parts.hostname):
+    if not parts.hostname or urllib.request.proxy_bypass(parts.hostname) or _is_near(parts.hostname):
         return ""
     found = urllib.request.getproxies().get(parts.scheme, "")
     return found if not found or "://" in found else f"http://{found}"
+
+
+def _is_near(host: str) -> bool:
+    """This machine, and what is in a network of NO_PROXY: Go's clients ask no proxy for either, Python's do."""
+    if host == "localhost":
+        return True
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return address.is_loopback or any(address in one for one in _networks(urllib.request.getproxies().get("no", "")))
+
+
+def _networks(listed: str) -> Iterator[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+    for entry in listed.split(","):
+        with contextlib.suppress(ValueError):
+            yield ipaddress.ip_network(entry.strip(), strict=False)
 
 
 def _decode(data: bytes) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from k8s_ee import errors
@@ -22,6 +22,8 @@ _TAIL = 20
 _LISTENING_AFTER = 10.0
 """Seconds of refused probes after which the log is read for the port the app says it listens on."""
 _TICK = 1.0
+_SETTLED = 1.0
+"""Seconds in which controllers have looked at what was just applied: their word before may be about what was there."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,11 +44,13 @@ def ready(
     progress: Progress,
     redact: Redact,
     within: float = math.inf,
+    anew: bool = False,
 ) -> None:
     """Returns when every (kind, name) of Deployment, StatefulSet or Job is ready, or complete, in its newest form.
 
     `deadline` is on `time.monotonic()`; `within` seconds, if that is earlier, which begin once there is a node for each
-    pod. Raises NotReady with cause, hint and evidence as soon as one of them can't
+    pod. `anew`: pods that an earlier deploy left behind, and that are tried ever later, are replaced first: what was
+    wrong may be mended. Raises NotReady with cause, hint and evidence as soon as one of them can't
     become ready, or at the deadline; and what watching may raise.
     """
     if cluster.dry_run or not workloads:
@@ -56,7 +60,7 @@ def ready(
     subjects = [watching.Subject(kind, namespace) for kind in sorted(kinds)]
     with watching.watching(cluster, subjects) as watch:
         wait = _Wait(cluster, namespace, watch, deadline=deadline, within=within, progress=progress, redact=redact)
-        wait.run(workloads)
+        wait.run(workloads, anew=anew)
 
 
 class _Wait:
@@ -76,11 +80,12 @@ class _Wait:
         self._since: dict[tuple[str, str, str], float] = {}
         self._said: dict[str, str] = {}
         self._read: set[tuple[str, str]] = set()
-        self._nudged: set[str] = set()
+        self._sure: set[tuple[str, str, str]] = set()
+        self._replaced: set[str] = set()
         self._began = time.monotonic()
         self._until = min(deadline, self._began + within)
 
-    def run(self, workloads: Sequence[tuple[str, str]]) -> None:
+    def run(self, workloads: Sequence[tuple[str, str]], *, anew: bool) -> None:
         pending = dict.fromkeys(workloads)
         while pending:
             now = time.monotonic()
@@ -88,8 +93,11 @@ class _Wait:
             if not self._watch.complete and time.monotonic() < self._until:
                 continue
             for kind, name in list(pending):
+                if anew:
+                    self._begin_anew(kind, name)
                 if self._look(kind, name).done:
                     del pending[(kind, name)]
+            anew = False
             if pending and time.monotonic() >= self._until:
                 return self._give_up(list(pending))
         return None
@@ -98,7 +106,7 @@ class _Wait:
         """Raises NotReady when it can't become ready."""
         verdict = judge(self._watch.view, kind, name)
         final = self._final(name, verdict.findings)
-        if final and final.patience:  # What was seen that long ago may be over, behind a connection that was lost.
+        if final:  # What was seen a while ago may be over, behind a connection that was lost.
             verdict = judge(self._watch.again(), kind, name)
             final = self._final(name, verdict.findings)
         self._say(name, verdict.state)
@@ -118,11 +126,20 @@ class _Wait:
     def _nudge(self, kind: str, name: str) -> None:
         stateful = self._watch.view.get(kind, name) if kind == "StatefulSet" else None
         for pod in diagnose.stuck_pods(stateful, self._watch.view.of("Pod")) if stateful else ():
-            metadata = pod["metadata"]
-            if metadata["uid"] not in self._nudged:
-                self._nudged.add(metadata["uid"])
-                self._progress(f"{name}: replacing pod {metadata['name']}, which an earlier version left broken")
-                self._cluster.delete("Pod", metadata["name"], self._namespace, uid=metadata["uid"])
+            self._replace(name, pod["metadata"], "which an earlier version left broken")
+
+    def _begin_anew(self, kind: str, name: str) -> None:
+        """Pods whose next try may be minutes away. Those of a Job count: it would have failed."""
+        for finding in judge(self._watch.view, kind, name).findings if kind != "Job" else ():
+            pod = self._watch.view.get("Pod", finding.pod) if finding.backs_off else None
+            if pod:
+                self._replace(name, pod["metadata"], "which an earlier deploy left broken")
+
+    def _replace(self, name: str, pod: Mapping[str, Any], why: str) -> None:
+        if pod["uid"] not in self._replaced:
+            self._replaced.add(pod["uid"])
+            self._progress(f"{name}: replacing pod {pod['name']}, {why}")
+            self._cluster.delete("Pod", pod["name"], self._namespace, uid=pod["uid"])
 
     def _final(self, name: str, findings: Sequence[pods.Finding]) -> pods.Finding | None:
         """The first that has lasted for longer than it may."""
@@ -135,8 +152,8 @@ class _Wait:
             if finding.refused_port and age >= _LISTENING_AFTER and (finding.pod, finding.cause) not in self._read:
                 self._read.add((finding.pod, finding.cause))
                 if pods.with_logs(finding, self._tail(finding)).patience == 0:
-                    return dataclasses.replace(finding, patience=0)
-            if age >= finding.patience:
+                    self._sure.add(key)
+            if key in self._sure or age >= max(finding.patience, _SETTLED):
                 return finding
         return None
 

@@ -92,6 +92,7 @@ def begin(ctx: session.Session, release: tuple[Manifest, ...]) -> None:
     jobs = _jobs(release)
     if jobs:
         _make_room(ctx, jobs)
+        ctx.migrating = jobs
     kinds = {"Job", "ConfigMap"} if jobs else {one["kind"] for one in release} - {"Ingress"}
     apply(ctx, [one for one in release if one["kind"] in kinds])
 
@@ -111,7 +112,8 @@ def _migrated(ctx: session.Session, release: tuple[Manifest, ...]) -> bool:
     given = logins.settled(ctx)
     wanted = plan.logins.reading(release, given)
     jobs = _jobs(wanted)
-    begin(ctx, wanted)
+    if ctx.migrating != jobs:  # One that this very deploy began, and that failed by now, fails again.
+        begin(ctx, wanted)
     try:
         # How long it may take is written on the Job, and of one that can't even start the cluster knows it.
         ctx.await_ready(ctx.target().namespace, [("Job", one["metadata"]["name"]) for one in jobs])
@@ -138,10 +140,12 @@ def roll_out(ctx: session.Session, release: tuple[Manifest, ...]) -> None:
     """Everything but the Ingress, until only this commit serves; then the Ingress."""
     namespace, target = ctx.target().namespace, ctx.target()
     with ctx.phase("rollout"):
+        databases.require_namespace(ctx)  # A newer run may have come while this one migrated.
         given = logins.settled(ctx)
         try:
             _apply_app(ctx, [one for one in release if one["kind"] not in {"Job", "Ingress"}], given)
-            ctx.await_ready(namespace, [("Deployment", plan.APP)], seconds=ctx.config.rollout_seconds + 60)
+            seconds = ctx.config.rollout_seconds + 60
+            ctx.await_ready(namespace, [("Deployment", plan.APP)], seconds=seconds, anew=not ctx.fresh)
             waiting.served(ctx.cluster, namespace, plan.APP, target.head_sha, deadline=ctx.deadline)
         except errors.NotReady:
             _put_back(ctx)
@@ -170,7 +174,8 @@ def finish(ctx: session.Session, release: tuple[Manifest, ...], *, command: str,
     if ctx.config.ingress.enabled:
         address = ctx.platform.ingress.address
         verified_from = reachable(ctx, target, path=ctx.config.app.health_path, address=address)
-    assert ctx.observed is not None  # noqa: S101 - every deploy passed require_namespace or fence
+    databases.require_namespace(ctx)
+    assert ctx.observed is not None  # noqa: S101 - that is what it looked at
     ctx.cluster.annotate(
         target.namespace,
         ctx.observed.uid,
@@ -219,10 +224,18 @@ def reachable(ctx: session.Session, target: environment.Environment, *, path: st
         ctx.notes.append(f"the link could not be tried from here: {answer.reason}")
         return "cluster"
     found = f"answered {answer.status}" if answer.status else answer.reason
-    raise errors.NotReady(
-        f"{target.url}{path} {found}",
-        hint="the pods are ready, so look at the ingress controller: its class, its log, its network policy",
-    )
+    raise errors.NotReady(f"{target.url}{path} {found}", hint=_why_not(answer, target))
+
+
+def _why_not(answer: probe.Answer, target: environment.Environment) -> str:
+    """Of a link whose pods are ready."""
+    if 300 <= answer.status < 400:
+        return (
+            "app.healthPath must answer 2xx itself: name what it leads to; or set `scheme` of the platform's settings"
+        )
+    if answer.untrusted:
+        return f"the ingress controller has no certificate for *.{target.domain} that is trusted here"
+    return "the pods are ready, so look at the ingress controller: its class, its log, its network policy"
 
 
 def _put_back(ctx: session.Session) -> None:
@@ -233,8 +246,12 @@ def _put_back(ctx: session.Session) -> None:
     observed, namespace = ctx.observed, ctx.target().namespace
     good = observed.head_sha if observed else ""
     current = ctx.cluster.get("Deployment", plan.APP, namespace)
-    template = _template_of(ctx.cluster.list("ReplicaSet", namespace), good)
-    if observed is None or not good or current is None or template is None:
+    if observed is None or not good or current is None:
+        return
+    # The one that failed may be of the same commit, built or configured anew.
+    failed = current["metadata"].get("annotations", {}).get(_REVISION, "")
+    template = _template_of(ctx.cluster.list("ReplicaSet", namespace), good, but=failed)
+    if template is None:
         return
     deployment = {
         "apiVersion": "apps/v1",
@@ -251,16 +268,24 @@ def _put_back(ctx: session.Session) -> None:
     ctx.notes.append(f"commit {good[:7]} {now}; {ctx.target().head_sha[:7]} was taken back")
 
 
-def _template_of(replica_sets: Sequence[Manifest], sha: str) -> Manifest | None:
-    """The newest pod template of a commit, as the Deployment had it."""
+def _template_of(replica_sets: Sequence[Manifest], sha: str, *, but: str) -> Manifest | None:
+    """The newest pod template of a commit, as the Deployment had it, `but` for that of one revision."""
+
+    def revision(one: Manifest) -> str:
+        return str(one["metadata"]["annotations"].get(_REVISION, "0"))
+
+    def serves(one: Manifest) -> bool:
+        return bool((one.get("status") or {}).get("readyReplicas"))
+
     found = [
         one
         for one in replica_sets
         if one["spec"]["template"]["metadata"].get("annotations", {}).get(environment.HEAD_SHA) == sha
+        and revision(one) != but
     ]
     if not found:
         return None
-    newest = max(found, key=lambda one: int(one["metadata"]["annotations"].get(_REVISION, "0")))
+    newest = max(found, key=lambda one: (serves(one), int(revision(one))))
     template: Manifest = newest["spec"]["template"]
     labels = {key: value for key, value in template["metadata"]["labels"].items() if key != _TEMPLATE_HASH}
     return {**template, "metadata": {**template["metadata"], "labels": labels}}

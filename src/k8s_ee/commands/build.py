@@ -12,6 +12,8 @@ from k8s_ee import errors, outcome, settings
 from k8s_ee.commands import builders, session
 from k8s_ee.config import model
 
+_SECONDS = 28 * 60.0
+"""For more than one platform, some of them are emulated. The workflow's job ends two minutes later."""
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
 REPOSITORY = re.compile(r"[a-z0-9]+([.-][a-z0-9]+)*(:[0-9]{1,5})?(/[a-z0-9]+(([._]|__|-+)[a-z0-9]+)*){1,16}", re.ASCII)
 TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}", re.ASCII)
@@ -44,7 +46,7 @@ def build_for(
                 insecure=registry_insecure,
             ),
             labels=_labels(facts),
-            deadline=ctx.deadline,
+            deadline=ctx.lasting(_SECONDS),
             dry_run=ctx.options.dry_run,
             progress=ctx.say,
         )

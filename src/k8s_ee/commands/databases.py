@@ -92,7 +92,8 @@ def _wait(ctx: session.Session, wanted: Sequence[model.Database]) -> None:
         return
     longest = max(one.startup_seconds for one in wanted)
     try:
-        ctx.await_ready(ctx.target().namespace, [("StatefulSet", one.engine) for one in wanted], seconds=longest + 30)
+        workloads = [("StatefulSet", one.engine) for one in wanted]
+        ctx.await_ready(ctx.target().namespace, workloads, seconds=longest + 30, anew=not ctx.fresh)
     except errors.NotReady:
         ctx.outputs["ready"] = _readiness(ctx, _answering(ctx))
         raise

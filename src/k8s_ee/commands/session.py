@@ -28,7 +28,9 @@ _WHERE_FACTS_COME_FROM = "in a workflow they come from the pull_request event; e
 # The clients are imported when they are first used: `validate` is run on every push and needs neither.
 
 
-_SECONDS, _MARGIN_SECONDS = (600.0, 300.0)
+_SECONDS, _MARGIN_SECONDS = 600.0, 300.0
+_MIGRATION_SECONDS, _SEED_SECONDS = 600.0, 1800.0
+"""What a migration may take is written on its Job, too."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,6 +65,8 @@ class Session:
     fresh: bool = False
     waited: float = 0.0
     """Seconds in line for a place, which nobody could have used otherwise."""
+    migrating: list[dict[str, Any]] | None = None
+    """The Jobs of the migration, once this command has begun them."""
     repository: str = ""
     """As its environments have it, which is no more than somebody wrote: for who names a repository by its id alone."""
     interrupted: threading.Event = dataclasses.field(default_factory=threading.Event)
@@ -118,13 +122,20 @@ class Session:
         """On the monotonic clock, in seconds."""
         return self._started + self._seconds + self.waited
 
+    def lasting(self, seconds: float) -> float:
+        """The deadline of what needs `seconds`, where nobody has said how long it may take."""
+        return self.deadline if self.options.timeout is not None else max(self.deadline, self._started + seconds)
+
     @property
     def _seconds(self) -> float:
         """Where nobody has said: as long as everything may take by what is configured, if that is read already."""
         if self.options.timeout is not None:
             return self.options.timeout
         known = self.config_read
-        return max(_SECONDS, known.startup_seconds + _MARGIN_SECONDS) if known else _SECONDS
+        if known is None:
+            return _SECONDS
+        wanted = known.startup_seconds + _MARGIN_SECONDS + (_MIGRATION_SECONDS if known.app.migrate else 0)
+        return max(_SECONDS, wanted + (_SEED_SECONDS if any(one.seed for one in known.databases) else 0))
 
     def until(self, deadline: float) -> Session:
         """The same session and journal for a part that has less time, up to `deadline` on the monotonic clock."""
@@ -133,10 +144,17 @@ class Session:
         part.waited = 0.0
         return part
 
-    def await_ready(self, namespace: str, workloads: Sequence[tuple[str, str]], *, seconds: float = math.inf) -> None:
+    def await_ready(
+        self,
+        namespace: str,
+        workloads: Sequence[tuple[str, str]],
+        *,
+        seconds: float = math.inf,
+        anew: bool = False,
+    ) -> None:
         """Workloads by kind and name, for as long as the command may take, or `seconds` with a node for each pod.
 
-        Raises NotReady with the cause.
+        `anew`: what an earlier command left broken is tried once more at once. Raises NotReady with the cause.
         """
         from k8s_ee.cluster import waiting
 
@@ -146,6 +164,7 @@ class Session:
             workloads,
             deadline=self.deadline,
             within=seconds,
+            anew=anew,
             progress=self.say,
             redact=self.redactor.redact,
         )

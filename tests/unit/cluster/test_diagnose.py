@@ -146,6 +146,27 @@ def test_the_startup_window_is_the_one_that_the_kubelet_has_been_told(asked: dic
     assert only(pods.findings(starting(**asked), [])).patience == 40
 
 
+def test_what_is_said_of_one_container_is_not_said_of_another() -> None:
+    about = {"uid": "pod", "fieldPath": "spec.containers{proxy}"}
+    found = only(pods.findings(starting(), [{**event("Unhealthy", REFUSED), "involvedObject": about}]))
+    assert (found.cause, found.refused_port) == ("app did not answer its health check", 0)
+    about["fieldPath"] = "spec.containers{app}"
+    found = only(pods.findings(starting(), [{**event("Unhealthy", REFUSED), "involvedObject": about}]))
+    assert found.refused_port == 3000
+
+
+@pytest.mark.parametrize(("found", "backs_off"), [
+    (pod(waiting="ImagePullBackOff", message="Back-off"), True),
+    (pod(waiting="CreateContainerConfigError", message='secret "app-env" not found'), True),
+    (pod(waiting="CrashLoopBackOff", ended={"exitCode": 1}), True),
+    (starting(), False),
+])  # fmt: skip
+def test_what_the_kubelet_tries_later_each_time_is_told_from_what_goes_on(
+    found: dict[str, Any], backs_off: bool
+) -> None:
+    assert only(pods.findings(found, [])).backs_off == backs_off
+
+
 def test_a_container_that_answers_is_not_blamed_for_another_that_does_not() -> None:
     found = starting()
     found["status"]["containerStatuses"][0]["ready"] = True
@@ -262,18 +283,20 @@ def test_pods_that_are_refused_are_told_from_the_replica_set(message: str, cause
     assert finding.patience == patience
 
 
-def test_a_rollout_out_of_time_makes_its_findings_final() -> None:
+def test_a_rollout_out_of_time_is_not_called_so_by_what_it_left_from_the_deploy_before() -> None:
+    """A deploy of the same again changes nothing of the Deployment, whose condition stays for a while."""
     stalled: dict[str, Any] = {
         "type": "Progressing",
         "status": "False",
         "reason": "ProgressDeadlineExceeded",
         "message": "timed out",
     }
-    new = owned(pod(running=True), "rs-2")
+    new = owned(starting(), "rs-2")
     found = diagnose.deployment(deployment(**stalled), [replica_set("2")], [new], [event("Unhealthy", REFUSED)])
-    assert [finding.patience for finding in found] == [0]
+    assert [finding.patience for finding in found] == [WINDOW]
     (bare,) = diagnose.deployment(deployment(**stalled), [replica_set("2")], [], [])
     assert "timed out" in bare.cause
+    assert bare.patience > 0
 
 
 def stateful(update: str, current: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from k8s_ee import errors
+from k8s_ee.cluster import transport
 from tests.unit.cluster import test_kubeconfig as kubeconfigs
 
 
@@ -61,6 +62,28 @@ def test_a_kubeconfig_of_another_shape_is_none_and_says_where(
 def test_a_date_that_is_none_makes_it_no_yaml() -> None:
     with pytest.raises(errors.ClusterUnavailable, match="not YAML"):
         kubeconfigs.connect("clusters: []\nsince: 1234-56-78\n")
+
+
+@pytest.mark.parametrize(
+    ("server", "proxied"),
+    [
+        ("https://10.1.2.3:6443", False),
+        ("https://127.0.0.1:6443", False),
+        ("https://localhost:6443", False),
+        ("https://[::1]:6443", False),
+        ("https://api.corp.test", False),
+        ("https://11.1.2.3:6443", True),
+        ("https://cluster.test", True),
+    ],
+)
+def test_networks_and_this_machine_need_no_proxy_as_for_kubectl(
+    server: str, proxied: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("https_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.test:3128")
+    monkeypatch.setenv("NO_PROXY", "10.0.0.0/8, .corp.test")
+    assert bool(transport._proxy_of(server)) == proxied
 
 
 @pytest.mark.parametrize(

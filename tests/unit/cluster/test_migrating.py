@@ -20,12 +20,13 @@ def job(kube: wire.Kube, name: str, condition: str = "") -> dict[str, Any]:
     return kube.put(JOBS, {"metadata": {"name": name, "namespace": NAMESPACE, "labels": LABELS}, "status": status})
 
 
-def pod(kube: wire.Kube, owner: dict[str, Any], state: str, phase: str = "") -> None:
+def pod(kube: wire.Kube, owner: dict[str, Any], state: str, phase: str = "", reason: str = "") -> None:
     owned = [{"kind": "Job", "uid": owner["metadata"]["uid"]}]
     name = owner["metadata"]["name"] + "-x"
     metadata = {"name": name, "namespace": NAMESPACE, "labels": LABELS, "ownerReferences": owned}
     phase = phase or ("Running" if state == BEGUN else "Pending")
-    kube.put(PODS, {"metadata": metadata, "status": {"phase": phase, "containerStatuses": [{"state": {state: {}}}]}})
+    states = [{"name": "migrate", "state": {state: {"reason": reason} if reason else {}}}]
+    kube.put(PODS, {"metadata": metadata, "status": {"phase": phase, "containerStatuses": states}})
 
 
 def make_room(api: cluster.Cluster, *wanted: str, seconds: float = 10) -> list[str]:
@@ -53,6 +54,16 @@ def test_a_wanted_one_that_failed_makes_room_for_itself(kube: wire.Kube, api: cl
     kube.meanwhile("DELETE", "jobs/wanted", lambda: kube.remove(PODS, "wanted-x"))
     make_room(api, "wanted")
     assert names(kube) == []
+
+
+@pytest.mark.parametrize(("reason", "left"), [("ImagePullBackOff", []), ("ContainerCreating", ["wanted"])])
+def test_a_wanted_one_whose_image_was_not_to_be_had_is_tried_again_at_once(
+    kube: wire.Kube, api: cluster.Cluster, reason: str, left: list[str]
+) -> None:
+    pod(kube, job(kube, "wanted"), WAITING, reason=reason)
+    kube.meanwhile("DELETE", "jobs/wanted", lambda: kube.remove(PODS, "wanted-x"))
+    make_room(api, "wanted")
+    assert names(kube) == left
 
 
 def test_what_has_begun_is_waited_for_and_said_once(kube: wire.Kube, api: cluster.Cluster) -> None:

@@ -19,6 +19,9 @@ def test_what_kept_a_pod_from_starting_counts_until_one_of_its_containers_has_ru
     assert pods.findings(pod(waiting="PodInitializing", ended={"exitCode": 1}), [NOT_MOUNTED]) == []
     not_begun["status"]["initContainerStatuses"] = [{"name": "wait", "state": {"terminated": {"exitCode": 0}}}]
     assert pods.findings(not_begun, [NOT_MOUNTED]) == []
+    pulling = pod(waiting="ContainerCreating")
+    pulling["status"]["conditions"] = [{"type": "PodReadyToStartContainers", "status": "True"}]
+    assert pods.findings(pulling, [NOT_MOUNTED]) == []
 
 
 def evicted(**metadata: Any) -> dict[str, Any]:

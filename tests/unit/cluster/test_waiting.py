@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from k8s_ee import cluster, errors
+from k8s_ee import cluster, errors, redact
 from tests.unit.cluster import conftest
 from tests.wire import kube as wire
 
@@ -56,7 +56,7 @@ def unhealthy(name: str, message: str) -> dict[str, Any]:
     return {"metadata": metadata, "involvedObject": about, "reason": "Unhealthy", "message": message, "type": "Warning"}
 
 
-def wait(api: cluster.Cluster, *, seconds: float = 10, lines: list[str] | None = None, **more: float) -> None:
+def wait(api: cluster.Cluster, *, seconds: float = 10, lines: list[str] | None = None, **more: Any) -> None:
     progress = (lines if lines is not None else []).append
     deadline = time.monotonic() + seconds
     cluster.waiting.ready(
@@ -65,8 +65,7 @@ def wait(api: cluster.Cluster, *, seconds: float = 10, lines: list[str] | None =
         WANTED,
         deadline=deadline,
         progress=progress,
-        redact=lambda text: text.replace("s3cret", "***"),
-        **more,
+        **{"redact": lambda text: text.replace("s3cret", "***")} | more,
     )
 
 
@@ -126,6 +125,39 @@ def test_what_does_not_answer_has_one_startup_window_whatever_is_seen_of_it_mean
         wait(api, seconds=60)
     assert 3 <= time.monotonic() - began < 5
     late.join()
+
+
+def left_by_an_earlier_deploy(kube: wire.Kube) -> None:
+    kube.put(DEPLOYMENTS, deployment(updated=0))
+    kube.put(REPLICA_SETS, replica_set())
+    kube.put(PODS, crashing())
+
+
+def test_what_an_earlier_deploy_left_broken_is_tried_once_more_at_once(kube: wire.Kube, api: cluster.Cluster) -> None:
+    left_by_an_earlier_deploy(kube)
+    lines: list[str] = []
+    kube.meanwhile("DELETE", "pods/app-1", lambda: kube.put(DEPLOYMENTS, deployment(updated=1)))
+    wait(api, lines=lines, anew=True)
+    assert "app: replacing pod app-1, which an earlier deploy left broken" in lines
+
+
+def test_what_is_still_broken_then_is_told(kube: wire.Kube, api: cluster.Cluster) -> None:
+    left_by_an_earlier_deploy(kube)
+    again = crashing()
+    again["metadata"] |= {"name": "app-2", "uid": "p2"}
+    kube.meanwhile("DELETE", "pods/app-1", lambda: kube.put(PODS, again))
+    with pytest.raises(errors.NotReady, match="exit code 7"):
+        wait(api, seconds=60, anew=True)
+    assert [seen.path.rsplit("/", 1)[1] for seen in kube.of("DELETE")] == ["app-1"]
+
+
+def test_what_controllers_have_not_looked_at_yet_is_no_verdict(kube: wire.Kube, api: cluster.Cluster) -> None:
+    """Going back to a version that is there already, the Deployment names the one in between for a moment."""
+    left_by_an_earlier_deploy(kube)
+    looked_at = threading.Timer(0.3, kube.put, (DEPLOYMENTS, deployment(updated=1)))
+    looked_at.start()
+    wait(api, seconds=60)
+    looked_at.join()
 
 
 def endpoints(uid: str) -> dict[str, Any]:
@@ -229,6 +261,20 @@ def test_what_a_container_wrote_is_quoted_redacted(kube: wire.Kube, api: cluster
         wait(api)
     assert caught.value.message == "app: main crashes at start (exit code 7)"
     assert caught.value.evidence == ("first", "token=***")
+
+
+KEY = "config: {\n-----BEGIN RSA PRIVATE KEY-----\nMIIEowIBAAKC\nZZZZ==\n-----END RSA PRIVATE KEY-----\n}\n"
+
+
+@pytest.mark.parametrize("written", [KEY, KEY.partition("KEY-----\n")[2]])
+def test_a_private_key_of_several_lines_is_not_quoted(kube: wire.Kube, api: cluster.Cluster, written: str) -> None:
+    kube.logs[("app-1", "main", True)] = kube.logs[("app-1", "main", False)] = written
+    left_by_an_earlier_deploy(kube)
+    with pytest.raises(errors.NotReady) as caught:
+        wait(api, redact=redact.Redactor().redact)
+    assert caught.value.evidence[-2:] == ("***", "}")
+    followed = cluster.follow(api, NAMESPACE, "app-1", "main", lines=20, redact=redact.Redactor().redact)
+    assert "MII" not in "\n".join(followed) or not written.startswith("config")
 
 
 def test_a_cause_is_told_without_the_right_to_read_logs(kube: wire.Kube, api: cluster.Cluster) -> None:

@@ -34,6 +34,29 @@ def deployed(world: sweeps.World) -> session.Session:
     return ctx
 
 
+def replica_set(revision: int, sha: str, *, ready: int = 0) -> dict[str, Any]:
+    metadata = {"annotations": {environment.HEAD_SHA: sha}, "labels": {"pod-template-hash": str(revision)}}
+    return {
+        "metadata": {"annotations": {"deployment.kubernetes.io/revision": str(revision)}},
+        "spec": {"template": {"metadata": metadata, "spec": {"revision": revision}}},
+        "status": {"readyReplicas": ready},
+    }
+
+
+@pytest.mark.parametrize(("sets", "revision"), [
+    ([replica_set(1, "a"), replica_set(2, "b")], 1),
+    ([replica_set(1, "a", ready=1), replica_set(2, "a")], 1),
+    ([replica_set(1, "a", ready=1), replica_set(2, "a"), replica_set(3, "a")], 1),
+    ([replica_set(3, "a", ready=1)], None),
+])  # fmt: skip
+def test_what_is_put_back_is_never_what_failed_though_it_be_of_the_same_commit(
+    sets: list[dict[str, Any]], revision: int | None
+) -> None:
+    failed = str(len(sets)) if revision else "3"
+    found = app._template_of(sets, "a", but=failed)
+    assert (found and found["spec"]["revision"]) == revision
+
+
 @pytest.mark.parametrize("fresh", [False, True])
 def test_its_workload_goes_last_and_its_volume_stays(world: sweeps.World, fresh: bool) -> None:
     ctx = deployed(world)
@@ -57,6 +80,14 @@ def test_it_stays_until_the_link_has_answered_for_the_commit_before_may_have_to_
     with pytest.raises(errors.NotReady, match="answered 503"):
         app.finish(ctx, (), command="up", started=0)
     assert ctx.cluster.get("StatefulSet", "redis", ctx.target().namespace)
+    for answer, hint in (
+        (probe.Answer(301), "app.healthPath must answer 2xx itself"),
+        (probe.Answer(0, "has a certificate that is not trusted", untrusted=True), "no certificate for *.preview"),
+    ):
+        monkeypatch.setattr(probe, "until_ready", lambda *_asked, answer=answer, **_how: answer)
+        with pytest.raises(errors.NotReady) as caught:
+            app.finish(ctx, (), command="up", started=0)
+        assert hint in caught.value.hint
     monkeypatch.setattr(probe, "until_ready", lambda *_asked, **_how: probe.Answer(200))
     assert app.finish(ctx, (), command="up", started=0).state == "ready"
     assert ctx.cluster.get("StatefulSet", "redis", ctx.target().namespace) is None

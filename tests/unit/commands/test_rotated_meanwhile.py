@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -135,6 +137,31 @@ def test_one_that_fails_by_itself_is_not_tried_again(home: Home, deploying: sess
     with controlled(home, lambda _secret: False) as begun, pytest.raises(errors.NotReady):
         app.migrate(deploying, (workload("Job", "migrate", FIRST),))
     assert begun == [FIRST]
+
+
+def test_one_that_failed_while_the_databases_were_waited_for_is_not_tried_again(
+    home: Home, deploying: session.Session
+) -> None:
+    release = (workload("Job", "migrate", FIRST),)
+    with controlled(home, lambda _secret: False) as begun:
+        app.begin(deploying, release)
+        deadline = time.monotonic() + 10
+        while not begun and time.monotonic() < deadline:
+            time.sleep(0.01)
+        with pytest.raises(errors.NotReady):
+            app.migrate(deploying, release)
+    assert begun == [FIRST]
+
+
+def test_a_newer_run_that_came_meanwhile_is_not_overwritten(home: Home, deploying: session.Session) -> None:
+    deploying.settings = dataclasses.replace(deploying.settings, run=1)
+    deploying.environment = None
+    home.world.put(7, run="2")
+    with pytest.raises(errors.Superseded):
+        app.roll_out(deploying, (workload("Deployment", "app", FIRST),))
+    with pytest.raises(errors.Superseded):
+        app.finish(deploying, (), command="up", started=0)
+    assert home.world.kube.of("PATCH", "deployments/app") == []
 
 
 @pytest.mark.parametrize("looked_for", ["deployments$", "endpointslices$"])

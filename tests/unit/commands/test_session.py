@@ -32,6 +32,8 @@ def left(text: str, timeout: float | None = None) -> float:
     [
         ("", 600),
         ("app: {startupSeconds: 900}\n", 1200),
+        ("app: {migrate: [npm, run, migrate]}\n", 1050),
+        ("databases: {postgresql: {seed: db/seed.sql}}\n", 2400),
         ("app: {replicas: 4}\ndatabases: {redis: {startupSeconds: 300}, mariadb: true}\n", 1200),
     ],
 )

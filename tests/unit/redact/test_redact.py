@@ -57,6 +57,11 @@ def test_what_looks_like_a_secret_is_hidden(text: str, left: str) -> None:
     assert redact.Redactor().redact(f"log {text} end") == f"log {left or '***'} end"
 
 
+def test_the_end_of_a_key_is_hidden_where_its_beginning_is_not_there() -> None:
+    text = "a line before\nMIIEpAIBAAKC\nZZZZ==\n-----END RSA PRIVATE KEY-----\nand after"
+    assert redact.Redactor().redact(text) == "a line before\n***\nand after"
+
+
 @pytest.mark.parametrize("text", ["http://host:80/path", "a" * 40, "time 10:20:30", "user@host", "nothing at all"])
 def test_ordinary_text_stays(text: str) -> None:
     assert redact.Redactor(["secret"]).redact(text) == text
