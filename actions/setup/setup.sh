@@ -28,8 +28,9 @@ found() {
 
 k8s_ee() {
   export UV_PROJECT_ENVIRONMENT="$RUNNER_TEMP/k8s-ee/venv"
-  unset UV_PYTHON UV_SYSTEM_PYTHON UV_EXCLUDE_NEWER VIRTUAL_ENV
-  uv sync --quiet --locked --no-dev --project "$toolkit" || fail "installing k8s-ee failed: the lines above say why"
+  # What the job, or the runner, wants of its own projects. `--frozen` takes what the lock names, whatever index is set.
+  unset UV_PYTHON UV_SYSTEM_PYTHON UV_EXCLUDE_NEWER UV_LOCKED UV_FROZEN UV_NO_SYNC UV_DEV UV_NO_DEV VIRTUAL_ENV
+  uv sync --quiet --frozen --no-dev --project "$toolkit" || fail "installing k8s-ee failed: the lines above say why"
   mkdir -p "$bin"
   ln -sf "$UV_PROJECT_ENVIRONMENT/bin/k8s-ee" "$bin/k8s-ee"
   echo "$bin" >>"$GITHUB_PATH"

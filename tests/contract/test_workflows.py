@@ -103,7 +103,7 @@ def test_the_stub_that_cleans_up_hands_on_what_it_is_asked_for() -> None:
 
 
 def test_every_failure_is_reported(workflow: dict[str, Any]) -> None:
-    others = {"destroy", "report", "by-hand"}  # the last one has no pull request
+    others = {"destroy", "report", "other-event"}  # the last one has no pull request
     assert set(workflow["jobs"]["report"]["needs"]) == set(workflow["jobs"]) - others
     assert workflow["jobs"]["report"]["if"].startswith("always() && ")
 

@@ -136,7 +136,7 @@ def test_the_five_actions_chained_by_hand_hand_on_every_output(pull_request: wor
     result = ok(pull_request.run("opened", workflow=".github/workflows/preview-steps.yml"))
     name, sha = pull_request.namespace, head(pull_request)
     url = f"http://{name}.{pull_request.sandbox.domain}"
-    config = result.outputs["build/config"]
+    config = result.outputs["validate/config"]
     assert config["project"] == pull_request.project
     assert config["namespace"] == name
     assert config["deploy"] == "true"

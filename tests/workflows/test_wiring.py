@@ -122,7 +122,9 @@ def test_a_pull_request_target_run_never_builds(consumer: conftest.Consumer) -> 
     path = ".github/workflows/preview.yml"
     workflow = (consumer.directory / path).read_text()
     consumer.write(path, workflow.replace("types: [closed]", "types: [opened, closed]"))
-    assert consumer.run("opened", event="pull_request_target").jobs == {}
+    result = consumer.run("opened", event="pull_request_target")
+    assert (result.returncode, result.jobs) == (1, {"other-event": "failure"})
+    assert "pull_request_target is none of the events that this workflow follows" in result.log
     assert consumer.calls() == {}
 
 
@@ -131,7 +133,7 @@ def test_started_by_hand_it_says_that_it_does_nothing(consumer: conftest.Consume
         ".github/workflows/hand.yml", PREBUILT.replace("pull_request: {types: [opened]}", "workflow_dispatch")
     )
     result = consumer.run("none", workflow=".github/workflows/hand.yml", event="workflow_dispatch", payload={})
-    assert result.jobs == {"by-hand": "failure"}, result.log
+    assert result.jobs == {"other-event": "failure"}, result.log
     assert "the root action" in result.log
     assert consumer.calls() == {}
 
@@ -139,7 +141,7 @@ def test_started_by_hand_it_says_that_it_does_nothing(consumer: conftest.Consume
 def test_a_failed_build_step_by_step_is_reported_too(consumer: conftest.Consumer) -> None:
     broken = {"exit": 4, "outputs": {"failure": "Dockerfile:3: no such file"}}
     result = consumer.run("opened", workflow=STEPS, answers={"build": broken})
-    assert result.jobs == {"build": "failure", "report": "success"}, result.log
+    assert result.jobs == {"validate": "success", "build": "failure", "report": "success"}, result.log
     assert "Dockerfile:3: no such file" in consumer.calls()["report"]["env"]["K8S_EE_NEEDS"]
 
 
@@ -184,9 +186,9 @@ def test_the_root_action_is_the_whole_pipeline_in_one_step(consumer: conftest.Co
 
 def test_each_output_of_the_composite_actions_arrives(consumer: conftest.Consumer) -> None:
     result = consumer.run("opened", workflow=STEPS)
-    assert result.jobs == {"build": "success", "deploy": "success"}, result.log
+    assert result.jobs == dict.fromkeys(("validate", "build", "deploy"), "success"), result.log
     for step, command in {
-        "build/config": "validate",
+        "validate/config": "validate",
         "build/image": "build",
         "deploy/namespace": "create-namespace",
         "deploy/databases": "deploy-db",

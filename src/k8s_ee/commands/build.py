@@ -15,7 +15,9 @@ from k8s_ee.config import model
 _SECONDS = 28 * 60.0
 """For more than one platform, some of them are emulated. The workflow's job ends two minutes later."""
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
-REPOSITORY = re.compile(r"[a-z0-9]+([.-][a-z0-9]+)*(:[0-9]{1,5})?(/[a-z0-9]+(([._]|__|-+)[a-z0-9]+)*){1,16}", re.ASCII)
+REPOSITORY = re.compile(
+    r"[a-z0-9]+([.-][a-z0-9]+)*(:[1-9][0-9]{0,4})?(/[a-z0-9]+(([._]|__|-+)[a-z0-9]+)*){1,16}", re.ASCII
+)
 TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}", re.ASCII)
 
 

@@ -22,6 +22,7 @@ from k8s_ee.plan import seeding
 LARGEST = 1 << 30
 """Bytes of a dump, packed and unpacked."""
 _CHUNK = 1 << 20
+_LFS = b"version https://git-lfs"
 _GZIP = b"\x1f\x8b"
 _PACKED: Mapping[bytes, str] = {
     b"PK\x03\x04": "zip",
@@ -66,6 +67,13 @@ def locate(config: model.Config, wanted: model.Database, checkout: pathlib.Path)
         raise wrong(config, wanted, f"there is no file {shown}", "the path is relative to the repository's root")
     _check_size(config, wanted, size)
     return path
+
+
+def check(config: model.Config, wanted: model.Database, checkout: pathlib.Path) -> None:
+    """What can be known of a file before there is a database. Raises ConfigError at its line."""
+    with locate(config, wanted, checkout).open("rb") as file:
+        if file.read(2) != _GZIP:
+            _check_format(config, wanted, file)
 
 
 def digest(config: model.Config, wanted: model.Database, checkout: pathlib.Path) -> str:
@@ -158,6 +166,10 @@ def _check_format(config: model.Config, wanted: model.Database, file: BinaryIO) 
     at, magic, otherwise = _RIGHT.get(wanted.engine, (0, b"", ""))
     if not head[at:].startswith(magic):
         found.append(otherwise)
+    if head.startswith(_LFS):
+        raise wrong(
+            config, wanted, "it is a pointer of Git LFS", "commit the dump itself, or give its `url` and `sha256`"
+        )
     if not head:
         raise wrong(config, wanted, "it is empty", "remove the key if there is nothing to load")
     for one in found:

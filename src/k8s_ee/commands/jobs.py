@@ -8,7 +8,6 @@ from typing import Any
 from k8s_ee import errors, outcome, pull_request
 from k8s_ee.commands import admission, session
 
-_MUTE = frozenset({"validate", "build"})
 _ON_THE_WAY = frozenset({"", "deploying"})
 
 
@@ -21,7 +20,7 @@ def report(ctx: session.Session, *, needs: str) -> outcome.Outcome:
     jobs = _parsed(needs)
     # The first job that reads the config names it, in the reusable workflow `validate`.
     namespace = next(filter(None, (_output(job, "namespace") for job in jobs.values())), "")
-    silent = {name: job for name, job in jobs.items() if _is_silent(name, job)}
+    silent = {name: job for name, job in jobs.items() if _is_silent(job)}
     if not silent:
         return ctx.skipped("report", "every failed job has said so itself")
     if _is_over(ctx):
@@ -41,15 +40,13 @@ def _is_over(ctx: session.Session) -> bool:
     return known.state == "closed" or bool(sha and known.head_sha != sha)
 
 
-def _is_silent(name: str, job: dict[str, Any]) -> bool:
-    """Jobs that may comment have said it themselves, unless they were cut off or died before they could."""
+def _is_silent(job: dict[str, Any]) -> bool:
+    """Jobs that may comment have said it themselves, unless they were cut off or died before they could.
+
+    These hand on a `state`, which those that validate and build have none of. A `failure` all of them have.
+    """
     result = job.get("result")
-    return result == "cancelled" or (result == "failure" and (name in _MUTE or not _has_spoken(job)))
-
-
-def _has_spoken(job: dict[str, Any]) -> bool:
-    """`state` counts, too: GitHub hands on no output that has the value of a secret in it, as a reason may."""
-    return bool(_output(job, "failure")) or _output(job, "state") not in _ON_THE_WAY
+    return result == "cancelled" or (result == "failure" and _output(job, "state") in _ON_THE_WAY)
 
 
 def _ended(job: dict[str, Any]) -> str:

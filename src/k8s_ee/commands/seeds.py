@@ -32,10 +32,10 @@ def to_come(ctx: session.Session) -> bool:
 
 
 def check(ctx: session.Session, some: Sequence[model.Database] | None = None) -> None:
-    """Before anything is written. Raises ConfigError for a file that is not there."""
+    """Before anything is written. Raises ConfigError for a file that is not there, or can't be a dump."""
     for one in ctx.config.deployed if some is None else some:
         if one.seed and one.seed.file:
-            dumps.locate(ctx.config, one, _checkout(ctx))
+            dumps.check(ctx.config, one, _checkout(ctx))
 
 
 def check_readable(ctx: session.Session, some: Sequence[model.Database]) -> None:

@@ -12,9 +12,11 @@ from k8s_ee.config import document, syntax
 def read(path: pathlib.Path) -> bytes:
     """At most one byte more than a file may have. Raises InputError."""
     try:
-        if path.is_symlink():
-            # Its target may be any file of the machine, and messages quote what they find.
-            raise errors.InputError(f"{path}: is a symbolic link", hint="name the file itself")
+        # Its target may be any file of the machine, and messages quote what they find. How an absolute path begins is
+        # not the choice of who can change nothing but the checkout.
+        for part in [path] if path.is_absolute() else [path, *path.parents]:
+            if part.is_symlink():
+                raise errors.InputError(f"{part}: is a symbolic link", hint="name the file itself")
         if path.exists() and not path.is_file():
             hint = _within(path) if path.is_dir() else "name a file"
             raise errors.InputError(f"{path}: is not a file", hint=hint)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from k8s_ee.config import model, problems, quantities, rules
@@ -60,12 +61,13 @@ def _annotations(config: model.Config, platform: model.Platform) -> Iterator[rul
 
 def _registry(config: model.Config, platform: model.Platform) -> Iterator[rules.Finding]:
     repository = config.image.repository
-    if repository and repository not in platform.registries and not from_registry(repository, platform):
+    if repository and not from_registry(repository, platform):
         yield _foreign("image.repository", repository, platform)
 
 
 def from_registry(image: str, platform: model.Platform) -> bool:
-    return any(image.startswith(f"{prefix.rstrip('/')}/") for prefix in platform.registries)
+    """What is listed is a registry, a part of one, or one repository: with or without a tag or a digest, then."""
+    return any(re.match(rf"{re.escape(one)}({'[/:@]|$' if '/' in one else '/'})", image) for one in platform.registries)
 
 
 def _foreign(key: str, image: str, platform: model.Platform) -> rules.Finding:

@@ -110,7 +110,8 @@ def _databases(config: model.Config) -> Iterator[Finding]:
 def _backup(config: model.Config) -> Iterator[Finding]:
     if config.backup != "never" and not config.deployed:
         message = "`backup` is for databases that are deployed, and there is none"
-        yield Finding("backup", message, "remove it, or add a database; one that is external is its owner's to back up")
+        hint = "remove it, or add a database; one that is external is its owner's to back up"
+        yield Finding("backup", message, hint, about="databases")
 
 
 def _seed(database: model.Database) -> Iterator[Finding]:

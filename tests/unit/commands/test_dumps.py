@@ -96,6 +96,12 @@ def test_no_room_for_it_here_is_said_as_that(world: sweeps.World, tmp_path: path
         ("postgresql", b"PK\x03\x04", "it is packed with zip", "plain and gzip"),
         ("postgresql", b"\x28\xb5\x2f\xfd", "it is packed with zstd", "plain and gzip"),
         ("postgresql", b"", "it is empty", "remove the key"),
+        (
+            "postgresql",
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:00",
+            "it is a pointer of Git LFS",
+            "url",
+        ),
         ("postgresql", gzip.compress(b"PGDMP\x01", mtime=0), "it is pg_dump's custom format", "pg_dump"),
         ("postgresql", gzip.compress(SQL, mtime=0)[:-5], "it can't be unpacked", "write it with gzip again"),
         ("postgresql", b"\x1f\x8b" + bytes(50), "it can't be unpacked", "write it with gzip again"),

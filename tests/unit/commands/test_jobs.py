@@ -34,11 +34,17 @@ def test_a_job_that_died_before_it_could_speak_is_reported(name: str, outputs: d
     assert result.outputs["namespace"] == "shop-pr-7"
 
 
+@pytest.mark.parametrize("name", ["build", "image", "docker"])
+def test_a_job_that_may_not_comment_is_spoken_for_whatever_it_is_called(name: str) -> None:
+    result = reported(**{name: ("failure", {"failure": "Dockerfile:3: no such file"})})
+    assert result.failure
+    assert result.failure.message == f"{name}: Dockerfile:3: no such file"
+
+
 @pytest.mark.parametrize(
     "outputs",
     [
         {"failure": "the app crashes at start", "state": "failed"},
-        {"failure": "the app crashes at start"},
         {"state": "failed"},  # GitHub hands on no output that has the value of a secret in it
         {"state": "ready"},  # something after it failed, and the environment is what its comment says
     ],

@@ -53,6 +53,18 @@ def test_a_pipe_is_not_waited_for(tmp_path: pathlib.Path) -> None:
     assert "is not a file" in failure(tmp_path / "k8s-ee.yaml").message
 
 
+def test_a_folder_that_is_a_link_is_not_followed_either(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "k8s-ee.yaml").write_text("hunter2")
+    (tmp_path / "checkout").mkdir()
+    (tmp_path / "checkout" / "deploy").symlink_to(tmp_path / "elsewhere")
+    monkeypatch.chdir(tmp_path / "checkout")
+    error = failure(pathlib.Path("deploy/k8s-ee.yaml"))
+    assert error.message == "deploy: is a symbolic link"
+
+
 def test_a_symbolic_link_is_not_followed_and_its_target_not_shown(tmp_path: pathlib.Path) -> None:
     secret = tmp_path / "kubeconfig"
     secret.write_text("token: hunter2")

@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from k8s_ee import config, errors
-from k8s_ee.config import model
+from k8s_ee.config import fit, model
 from tests.unit.config import reading
 
 
@@ -78,13 +78,33 @@ def test_paths_inside_the_repository_are_fine(context: str, dockerfile: str) -> 
 
 @pytest.mark.parametrize(
     "folder",
-    ["relative", "/", "/a/../b", "/a/./b", "/a//b", "//a", "/a/", "/a:b", "/a b", "/proc", "/sys/x", "/..", '"/a\\n"'],
+    [
+        "relative",
+        "/",
+        "/a/../b",
+        "/a/./b",
+        "/a//b",
+        "//a",
+        "/a/",
+        "/a:b",
+        "/a b",
+        "/proc",
+        "/sys/x",
+        "/..",
+        "/etc",
+        "/usr",
+        '"/a\\n"',
+        '"/a\\u00a0b"',
+        '"/a\\u2003b"',
+    ],
 )
 def test_a_writable_folder_is_an_absolute_path_said_in_the_shortest_way(folder: str) -> None:
     assert reading.app(f"writableDirs: [{folder}]").message.startswith("`writableDirs.0`")
 
 
-@pytest.mark.parametrize("folder", ["/a", "/app/.cache", "/..a", "/process", "/a/b..c", "/app/node_modules/@x"])
+@pytest.mark.parametrize(
+    "folder", ["/a", "/etc/app", "/usr/share/app", "/app/.cache", "/..a", "/process", "/a/b..c", "/app/node_modules/@x"]
+)
 def test_other_folders_are_fine(folder: str) -> None:
     assert reading.load(f"projectId: a\nwritableDirs: ['{folder}']").writable_dirs == (folder,)
 
@@ -231,3 +251,29 @@ def test_one_wrong_value_of_a_seed_is_one_problem(seed: str) -> None:
 
 def test_a_name_of_kubernetes_may_have_as_many_parts_as_fit() -> None:
     assert reading.load("projectId: a\ndatabases: {postgresql: {enabled: true, external: {secretName: a.b.c.d.e.f}}}\n")
+
+
+@pytest.mark.parametrize(("listed", "image", "allowed"), [
+    ("ghcr.io/acme/shop", "ghcr.io/acme/shop", True),
+    ("ghcr.io/acme/shop", "ghcr.io/acme/shop@sha256:00", True),
+    ("ghcr.io/acme/shop", "ghcr.io/acme/shop:1", True),
+    ("ghcr.io/acme/shop", "ghcr.io/acme/shop/web", True),
+    ("ghcr.io/acme/shop", "ghcr.io/acme/shopping", False),
+    ("ghcr.io", "ghcr.io/acme/shop", True),
+    ("ghcr.io", "ghcr.io:5000/acme/shop", False),
+    ("ghcr.io", "ghcr.io.evil.example/acme/shop", False),
+])  # fmt: skip
+def test_a_registry_a_part_of_one_and_one_repository_can_be_listed(listed: str, image: str, allowed: bool) -> None:
+    platform = dataclasses.replace(reading.PLATFORM, registries=(listed,))
+    assert fit.from_registry(image, platform) == allowed
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "99999", "080"])
+def test_a_port_that_there_is_not_is_refused(port: str) -> None:
+    assert "image.repository" in reading.app(f"image: {{repository: 'localhost:{port}/x'}}").message
+    assert reading.load("projectId: a\nimage: {repository: 'localhost:65535/x'}")
+
+
+def test_what_follows_from_a_mistake_is_not_called_one() -> None:
+    found = reading.app("databases: {postgresql: sometimes}\nbackup: onDestroy\n")
+    assert "backup" not in found.message
