@@ -22,7 +22,8 @@ _IMAGES = ("base", "postgresql")
 
 def main() -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _stop)
+        if signal.getsignal(number) != signal.SIG_IGN:  # as after nohup
+            signal.signal(number, _stop)
     with cache.locked(f"run-{_NAME}", busy=lambda: say("waiting for another demo to end")):
         return _run()
 

@@ -124,7 +124,9 @@ def _pytest(arguments: Sequence[str], *, sandbox: str, scratch: str) -> int:
             child.send_signal(signal.SIGINT)
 
     # Before it starts: what is ignored here, as in the background of a script, pytest would ignore as well.
-    before = {number: signal.signal(number, stop) for number in _STOPPED}
+    # A terminal that goes away is another matter: who starts this with nohup wants it to go on.
+    told = [number for number in _STOPPED if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, stop) for number in told}
     try:
         child = subprocess.Popen([sys.executable, "-m", "pytest", *arguments], env=environ)
         return child.wait()

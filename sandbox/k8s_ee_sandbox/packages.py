@@ -94,7 +94,7 @@ def _apt_get(*args: str, log: pathlib.Path) -> None:
 
 def _clean_up() -> None:
     """One who was killed while he installed them left the file, and no service would ever be started again."""
-    if _is_ours():
+    if os.geteuid() == 0 and _is_ours():
         with cache.locked(_LOCK):
             if _is_ours():
                 _POLICY.unlink()
