@@ -258,6 +258,20 @@ def test_a_revoked_registry_login_is_said_within_seconds_and_its_renewal_heals(s
     shop.up()
 
 
+def test_the_same_again_begins_with_a_new_pod_where_the_one_before_is_tried_ever_later(shop: cli.Preview) -> None:
+    """What was wrong may be mended, and nothing of the deploy has changed."""
+    sha = cli.commit()
+    source = "import os\nif os.environ['MODE'] == 'broken': raise SystemExit(3)\n" + cli.SERVER
+    shop.configure({**cli.small(source), "envFrom": [{"secretRef": {"name": "settings"}}]})
+    shop.start("create-namespace", sha=sha).end()
+    shop.kubectl("create", "secret", "generic", "settings", "--from-literal=MODE=broken")
+    broken = shop.start("up", sha=sha).end()
+    assert (broken.code, "crashes at start (exit code 3)" in broken.said) == (4, True), broken.said
+    shop.kubectl("patch", "secret", "settings", "--type=merge", "-p", '{"stringData": {"MODE": "fine"}}')
+    mended = shop.start("up", sha=sha).end()
+    assert (mended.code, "which an earlier deploy left broken" in mended.said) == (0, True), mended.said
+
+
 def test_a_database_whose_password_is_gone_is_not_given_another_one(shop: cli.Preview) -> None:
     shop.configure({**cli.small(), "databases": {"postgresql": {"storage": "64Mi"}}})
     shop.start("create-namespace").end()

@@ -162,7 +162,8 @@ def _receive(
         if given_up():
             raise errors.ClusterUnavailable(f"a command in pod {pod} was given up", hint=_BROKEN)
         if left <= 0:
-            raise errors.ClusterUnavailable(f"a command in pod {pod} did not end in time", hint=_BROKEN)
+            hint = f"allow more with --timeout; {_BROKEN}"
+            raise errors.ClusterUnavailable(f"a command in pod {pod} did not end in time", hint=hint)
         frame = turns.receive(min(left, _LOOK_SECONDS))
         if sending.failure:
             raise sending.failure
