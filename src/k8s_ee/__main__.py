@@ -23,7 +23,8 @@ def main() -> NoReturn:
     """Exit codes are those of `errors`."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
-    gc.freeze()  # Modules live until the end: nobody need look for garbage in them.
+    gc.freeze()  # Modules live until the end: nobody need look for garbage in them, nor in those that follow.
+    gc.set_threshold(20_000)
     _open_streams()
     run = options.Run()
     try:

@@ -171,10 +171,11 @@ def finish(ctx: session.Session, release: tuple[Manifest, ...], *, command: str,
     """
     target = ctx.target()
     verified_from = "cluster"
-    if ctx.config.ingress.enabled:
-        address = ctx.platform.ingress.address
-        verified_from = reachable(ctx, target, path=ctx.config.app.health_path, address=address)
-    databases.require_namespace(ctx)
+    with pool.beside(functools.partial(databases.require_namespace, ctx)) as still_ours:
+        if ctx.config.ingress.enabled:
+            address = ctx.platform.ingress.address
+            verified_from = reachable(ctx, target, path=ctx.config.app.health_path, address=address)
+    still_ours()
     assert ctx.observed is not None  # noqa: S101 - that is what it looked at
     ctx.cluster.annotate(
         target.namespace,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from k8s_ee import errors, outcome
-from k8s_ee.commands import admission, cleanup, session
+from k8s_ee.commands import admission, session
 
 
 def deploying(ctx: session.Session, deploy: Callable[[], outcome.Outcome]) -> outcome.Outcome:
@@ -40,5 +40,7 @@ def _ended(ctx: session.Session) -> outcome.Outcome | None:
     if decision is None or decision.kind != "closed":
         return None
     ctx.notes.append("the pull request was closed while it was being deployed")
+    from k8s_ee.commands import cleanup  # With its backups: most deploys end nothing.
+
     ended = cleanup.cleanup(ctx, project=ctx.config.project, closed=True)
     return None if ended.state == "skipped" else ended
