@@ -6,7 +6,11 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from k8s_ee import environment
+
 Manifest = Mapping[str, Any]
+
+_TEMPLATE_HASH = "pod-template-hash"
 
 
 def conditions(item: Manifest, type_: str, status: str) -> list[Manifest]:
@@ -31,25 +35,43 @@ def owned_by(owner: Manifest, items: Iterable[Manifest]) -> list[Manifest]:
 
 def new_replica_set(deployment: Manifest, replica_sets: Iterable[Manifest]) -> Manifest | None:
     """None while the controller has not seen the newest spec: what is there then belongs to an older one."""
-    revision = _revision(deployment)
-    if not observed(deployment) or not revision:
+    wanted = revision(deployment)
+    if not observed(deployment) or not wanted:
         return None
-    return next((found for found in owned_by(deployment, replica_sets) if _revision(found) == revision), None)
+    return next((found for found in owned_by(deployment, replica_sets) if revision(found) == wanted), None)
 
 
-def _revision(item: Manifest) -> str:
+def revision(item: Manifest) -> str:
+    """Of a Deployment, or of one of its ReplicaSets; empty before its controller has looked at it."""
     return str((item["metadata"].get("annotations") or {}).get("deployment.kubernetes.io/revision", ""))
+
+
+def template_of(replica_sets: Iterable[Manifest], sha: str, *, but: str) -> dict[str, Any] | None:
+    """The newest pod template of a commit, as the Deployment had it, `but` for that of one revision."""
+
+    def serves(one: Manifest) -> bool:
+        return bool((one.get("status") or {}).get("readyReplicas"))
+
+    def commit(one: Manifest) -> str:
+        return str((one["spec"]["template"]["metadata"].get("annotations") or {}).get(environment.HEAD_SHA, ""))
+
+    found = [one for one in replica_sets if commit(one) == sha and revision(one) != but]
+    if not found:
+        return None
+    template = max(found, key=lambda one: (serves(one), int(revision(one) or 0)))["spec"]["template"]
+    labels = {key: value for key, value in template["metadata"]["labels"].items() if key != _TEMPLATE_HASH}
+    return {**template, "metadata": {**template["metadata"], "labels": labels}}
 
 
 def of_revision(stateful: Manifest, pods: Iterable[Manifest], *, newest: bool) -> list[Manifest]:
     """Nothing while the controller has not seen the newest spec: what it calls its newest then is an older one."""
     if not observed(stateful):
         return []
-    revision = (stateful.get("status") or {}).get("updateRevision")
+    update = (stateful.get("status") or {}).get("updateRevision")
     return [
         pod
         for pod in owned_by(stateful, pods)
-        if ((pod["metadata"].get("labels") or {}).get("controller-revision-hash") == revision) is newest
+        if ((pod["metadata"].get("labels") or {}).get("controller-revision-hash") == update) is newest
     ]
 
 

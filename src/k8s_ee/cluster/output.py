@@ -34,7 +34,10 @@ class Log:
 
 def clean(text: str, redact: Callable[[str], str]) -> str:
     """One line without terminal escapes, redacted before it is shortened so that no half of a secret stays."""
-    line = redact(_ESCAPES.sub("", text))
+    return _shortened(redact(_ESCAPES.sub("", text)))
+
+
+def _shortened(line: str) -> str:
     return line if len(line) <= _LINE else line[: _LINE - 1] + "…"
 
 
@@ -56,7 +59,7 @@ def tail(
     data = cluster.text(path, query, what=f"the log of pod {pod}", limit=_BYTES)
     # All of it at once: what is hidden may have several lines.
     text = redact(_ESCAPES.sub("", data.decode("utf-8", "replace")))
-    return Log(pod, container, previous, tuple(clean(line, redact) for line in text.splitlines()))
+    return Log(pod, container, previous, tuple(map(_shortened, text.splitlines())))
 
 
 def logs(

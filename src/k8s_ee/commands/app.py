@@ -5,19 +5,17 @@ from __future__ import annotations
 import functools
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from k8s_ee import environment, errors, helm, outcome, plan, probe
-from k8s_ee.cluster import migrating, pool, routing, sleeping, waiting
+from k8s_ee.cluster import migrating, objects, pool, routing, sleeping, waiting
 from k8s_ee.commands import admission, build, cleanup, databases, external, logins, reporting, room, seeds, session
 from k8s_ee.commands import namespace as namespaces
 from k8s_ee.config import fit
 
 Manifest = dict[str, Any]
 
-_REVISION = "deployment.kubernetes.io/revision"
-_TEMPLATE_HASH = "pod-template-hash"
 IMAGE = re.compile(rf"{build.REPOSITORY.pattern}(:{build.TAG.pattern})?@{build.DIGEST.pattern}", re.ASCII)
 
 
@@ -250,8 +248,7 @@ def _put_back(ctx: session.Session) -> None:
     if observed is None or not good or current is None:
         return
     # The one that failed may be of the same commit, built or configured anew.
-    failed = current["metadata"].get("annotations", {}).get(_REVISION, "")
-    template = _template_of(ctx.cluster.list("ReplicaSet", namespace), good, but=failed)
+    template = objects.template_of(ctx.cluster.list("ReplicaSet", namespace), good, but=objects.revision(current))
     if template is None:
         return
     deployment = {
@@ -267,29 +264,6 @@ def _put_back(ctx: session.Session) -> None:
         routing.reopen(ctx.cluster, namespace)
         now = "starts again"
     ctx.notes.append(f"commit {good[:7]} {now}; {ctx.target().head_sha[:7]} was taken back")
-
-
-def _template_of(replica_sets: Sequence[Manifest], sha: str, *, but: str) -> Manifest | None:
-    """The newest pod template of a commit, as the Deployment had it, `but` for that of one revision."""
-
-    def revision(one: Manifest) -> str:
-        return str(one["metadata"]["annotations"].get(_REVISION, "0"))
-
-    def serves(one: Manifest) -> bool:
-        return bool((one.get("status") or {}).get("readyReplicas"))
-
-    found = [
-        one
-        for one in replica_sets
-        if one["spec"]["template"]["metadata"].get("annotations", {}).get(environment.HEAD_SHA) == sha
-        and revision(one) != but
-    ]
-    if not found:
-        return None
-    newest = max(found, key=lambda one: (serves(one), int(revision(one))))
-    template: Manifest = newest["spec"]["template"]
-    labels = {key: value for key, value in template["metadata"]["labels"].items() if key != _TEMPLATE_HASH}
-    return {**template, "metadata": {**template["metadata"], "labels": labels}}
 
 
 def _jobs(release: tuple[Manifest, ...]) -> list[Manifest]:

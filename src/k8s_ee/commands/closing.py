@@ -40,7 +40,7 @@ def _ended(ctx: session.Session) -> outcome.Outcome | None:
     if decision is None or decision.kind != "closed":
         return None
     ctx.notes.append("the pull request was closed while it was being deployed")
-    from k8s_ee.commands import cleanup  # With its backups: most deploys end nothing.
+    from k8s_ee.commands import cleanup  # Not needed to begin: `up` reads it while Helm works.
 
     ended = cleanup.cleanup(ctx, project=ctx.config.project, closed=True)
     return None if ended.state == "skipped" else ended

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from k8s_ee import environment, errors, plan, probe
+from k8s_ee.cluster import objects
 from k8s_ee.commands import app, databases, session
 from k8s_ee.config import model
 from k8s_ee.plan import keeping
@@ -53,7 +54,7 @@ def test_what_is_put_back_is_never_what_failed_though_it_be_of_the_same_commit(
     sets: list[dict[str, Any]], revision: int | None
 ) -> None:
     failed = str(len(sets)) if revision else "3"
-    found = app._template_of(sets, "a", but=failed)
+    found = objects.template_of(sets, "a", but=failed)
     assert (found and found["spec"]["revision"]) == revision
 
 
